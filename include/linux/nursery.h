@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Structured concurrency for drivers.
+ *
+ * A nursery is a scope that owns children: functions on an executor, hardware
+ * operations completed by an interrupt, and nested nurseries. The scope cannot
+ * be left before all of them have finished, and what it owns (DMA buffers,
+ * deferred actions) is released only after that, last in, first out.
+ *
+ * Documentation/core-api/nursery.rst has the concepts, the invariants I1 to I9
+ * that the comments refer to, and the rules for calling contexts.
+ */
+#ifndef _LINUX_NURSERY_H
+#define _LINUX_NURSERY_H
+
+#include <linux/compiler.h>
+#include <linux/hrtimer.h>
+#include <linux/ktime.h>
+#include <linux/list.h>
+#include <linux/lockdep.h>
+#include <linux/spinlock.h>
+#include <linux/types.h>
+#include <linux/workqueue.h>
+
+struct nursery;
+struct nursery_child;
+struct nursery_executor;
+struct nursery_resource;
+
+/**
+ * typedef nursery_fn_t - what a child does
+ * @child: the child itself; use container_of() to find what it works on
+ *
+ * Context: Process context, may sleep. Runs on the executor or in the context
+ *          of a joiner that helps.
+ * Return: 0 or a negative errno. -ECANCELED from a cancelled child is not an
+ *         error (I7).
+ */
+typedef int (*nursery_fn_t)(struct nursery_child *child);
+
+/**
+ * DOC: flags of a nursery
+ *
+ * %NURSERY_SUPERVISE
+ *	A child's error does not cancel its siblings. nursery_join() still
+ *	returns the first error.
+ *
+ * %NURSERY_NO_HELP
+ *	The joiner only waits. Without it, a joiner runs queued children itself,
+ *	in its own context and with the locks that it holds.
+ */
+#define NURSERY_SUPERVISE	BIT(0)
+#define NURSERY_NO_HELP		BIT(1)
+
+/**
+ * struct nursery_params - how a nursery is to behave
+ * @name: for logs, traces and lockdep; must outlive the nursery. NULL: "nursery"
+ * @parent: the running child that opens this nested nursery, or NULL
+ * @outer: enclosing nursery of the same function, or NULL: cancel travels down.
+ *	Ignored if @parent is given.
+ * @executor: where spawned children run; NULL: nursery_executor_unbound
+ * @max_active: how many function children may run at once; 0: no bound,
+ *	1: ordered, first in, first out. Hardware (external) children and nested
+ *	nurseries are not counted.
+ * @flags: %NURSERY_SUPERVISE, %NURSERY_NO_HELP
+ * @timeout: time from now until cancel(-ETIMEDOUT), in ns; 0: none
+ * @result: scoped_nursery() only: where the join's result goes, or NULL
+ */
+struct nursery_params {
+	const char			*name;
+	struct nursery_child		*parent;
+	struct nursery			*outer;
+	const struct nursery_executor	*executor;
+	unsigned int			max_active;
+	unsigned int			flags;
+	ktime_t				timeout;
+	int				*result;
+};
+
+/**
+ * struct nursery_runner - one child on its way through an executor
+ * @work: for executors that are workqueues: initialised, calls nursery_runner_run()
+ *
+ * An executor queues runners; in process context it calls nursery_runner_run()
+ * once for each, or queues @work.
+ */
+struct nursery_runner {
+	struct work_struct		work;
+	/* private: */
+	const struct nursery_executor	*executor;
+};
+
+/**
+ * struct nursery_executor_ops - how an executor takes work
+ * @name: for introspection
+ * @submit: queue @r, so that nursery_runner_run(@r) is called once in process
+ *	context. Called in any context, interrupts off and the nursery's lock
+ *	held: it must not sleep, fail, or call nursery_runner_run() itself.
+ * @retract: optional: take back @r if it has not started and say whether it
+ *	worked; then nursery_runner_run(@r) is not called. Same context. Without
+ *	it, joiners cannot help and cancelled children wait for their turn to be
+ *	skipped.
+ */
+struct nursery_executor_ops {
+	const char *name;
+	void (*submit)(const struct nursery_executor *e, struct nursery_runner *r);
+	bool (*retract)(const struct nursery_executor *e, struct nursery_runner *r);
+};
+
+/**
+ * struct nursery_executor - where children run
+ * @ops: the implementation
+ * @wq: the queue of an executor made by nursery_executor_init_wq()
+ */
+struct nursery_executor {
+	const struct nursery_executor_ops	*ops;
+	struct workqueue_struct			*wq;
+};
+
+extern const struct nursery_executor *const nursery_executor_unbound;
+
+void nursery_executor_init_wq(struct nursery_executor *e, struct workqueue_struct *wq);
+void nursery_runner_run(struct nursery_runner *r);
+
+/**
+ * struct nursery - a scope that owns children
+ *
+ * Embed it in what the children work for, or put it on the stack; all fields
+ * are private. Initialise with nursery_init(), end with nursery_join().
+ */
+struct nursery {
+	/* private: */
+	raw_spinlock_t			lock;		/* all below, but for "tree" */
+	unsigned int			state;		/* enum nursery_state; read locklessly */
+	unsigned int			flags;
+	unsigned int			max_active;
+	unsigned int			nr_active;	/* function children queued or running */
+	unsigned int			nr_children;	/* not finished, of any kind */
+	unsigned int			nr_resources;
+	int				error;		/* the first real error */
+	int				cause;		/* why it was cancelled */
+	struct list_head		waiting;	/* children beyond max_active */
+	struct list_head		queued;		/* children given to the executor */
+	struct list_head		running;	/* started, hardware's included */
+	struct list_head		waiters;	/* struct nursery_waiter */
+	struct nursery_resource		*resources;	/* last in first */
+	const struct nursery_executor	*executor;
+	struct hrtimer			timer;		/* cancel(-ETIMEDOUT) */
+	ktime_t				deadline;	/* absolute, KTIME_MAX: none */
+
+	/* tree: nursery_tree_lock */
+	struct nursery			*up;		/* the nursery around this one */
+	struct nursery_child		*parent;	/* its child that opened this one */
+	struct list_head		nested;		/* nurseries right below */
+	struct list_head		sibling;	/* in up->nested, or a root */
+
+	/* set by nursery_init() and never changed */
+	const char			*name;
+	u64				id;
+#ifdef CONFIG_LOCKDEP
+	struct lockdep_map		dep_map;	/* "held" by children, "taken" by join */
+	unsigned int			dep_level;	/* its subclass: see lockdep.c */
+#endif
+};
+
+/**
+ * struct nursery_child - one unit of asynchronous work
+ *
+ * Embed it in what the work is about; all fields are private. The memory must
+ * stay until the child has finished: until its done() is called; if it has none,
+ * until nursery_child_join() has returned; or until nursery_join() has.
+ */
+struct nursery_child {
+	/* private: */
+	struct list_head	node;		/* waiting, queued or running; nursery->lock */
+	struct nursery		*nursery;	/* valid while the child is not finished */
+	nursery_fn_t		fn;		/* NULL: external, hardware */
+	void			(*done)(struct nursery_child *c);
+	struct list_head	handlers;	/* struct nursery_cancel_handler; nursery->lock */
+	struct task_struct	*task;		/* running it; NULL: nobody, or hardware */
+	struct nursery_runner	runner;
+	unsigned int		state;		/* enum nursery_child_state */
+	unsigned int		pins;		/* what keeps it from ending; nursery->lock */
+	int			result;
+	bool			cancelled;	/* sticky; written under nursery->lock */
+	bool			active;		/* counted in nr_active; nursery->lock */
+	bool			onstack;	/* the work item is on a stack */
+};
+
+/**
+ * struct nursery_cancel_handler - what to do when a child is cancelled
+ *
+ * Embed it next to what the handler needs; all fields are private.
+ */
+struct nursery_cancel_handler {
+	/* private: */
+	struct list_head	node;		/* child->handlers; nursery->lock */
+	struct nursery_child	*child;
+	void			(*fn)(struct nursery_cancel_handler *h);
+	bool			running;	/* fn is to be called, or runs; nursery->lock */
+};
+
+/* scope */
+
+void __nursery_init(struct nursery *n, const struct nursery_params *params,
+		    struct lock_class_key *key, const char *key_name);
+
+/**
+ * nursery_init - open a scope
+ * @n: the nursery
+ * @params: how it is to behave; NULL for all defaults. Not kept.
+ *
+ * A nested nursery (@params->parent or @params->outer) below a cancelled one
+ * is born cancelled. Each use of the macro is a lock class of its own.
+ *
+ * Context: Any. With @params->parent, that child must be running.
+ */
+#define nursery_init(n, params)						\
+do {									\
+	static struct lock_class_key __nursery_key;			\
+									\
+	__nursery_init(n, params, &__nursery_key, "nursery:" #n);	\
+} while (0)
+
+int nursery_join(struct nursery *n);
+
+/* private: a scoped_nursery() on the stack */
+struct nursery_scope {
+	struct nursery	nursery;
+	int		*result;
+	bool		entered;
+	bool		left;
+};
+
+/* private: */
+static inline struct nursery *
+nursery_scope_enter(struct nursery_scope *scope, const struct nursery_params *params,
+		    struct lock_class_key *key, const char *key_name)
+{
+	__nursery_init(&scope->nursery, params, key, key_name);
+	scope->result = params->result;
+	scope->entered = true;
+	return &scope->nursery;
+}
+
+/* private: */
+static inline void nursery_scope_exit(struct nursery_scope *scope)
+{
+	int err = nursery_join(&scope->nursery);
+
+	if (scope->result)
+		*scope->result = err;
+}
+
+/* private: two loops of one turn: the outer owns the scope, the inner declares the pointer */
+#define __scoped_nursery(_scope, _n, ...)					\
+	for (struct nursery_scope _scope					\
+	     __attribute__((__cleanup__(nursery_scope_exit))) = {};		\
+	     !_scope.entered;)							\
+		__scoped_nursery_enter(_scope, _n, __VA_ARGS__)
+
+#define __scoped_nursery_enter(_scope, _n, ...)					\
+	for (struct nursery *_n =						\
+	     nursery_scope_enter(&_scope,					\
+			&(const struct nursery_params){ __VA_ARGS__ },		\
+			({ static struct lock_class_key __key; &__key; }),	\
+			"nursery:" #_n);					\
+	     !_scope.left; _scope.left = true)
+
+/**
+ * scoped_nursery - a nursery for the block that follows
+ * @n: name of the variable, struct nursery \*, to declare
+ * @...: fields of struct nursery_params, as in ``.name = "scan"``
+ *
+ * The nursery lives on the stack. Every way out of the block (its end, break,
+ * goto, return) joins it first; the join's result goes where @result of the
+ * parameters points. break and continue leave the block, not a loop around it; the
+ * value of a return is computed before the join. An error in the block itself does
+ * not cancel the children: call nursery_cancel() for that.
+ *
+ * Context: Process context, may sleep.
+ */
+#define scoped_nursery(n, ...)	\
+	__scoped_nursery(__UNIQUE_ID(nursery_scope), n, __VA_ARGS__)
+
+/* children */
+
+void nursery_child_init(struct nursery_child *c, nursery_fn_t fn,
+			void (*done)(struct nursery_child *c));
+int nursery_spawn(struct nursery *n, struct nursery_child *c);
+int nursery_spawn_on(struct nursery *n, struct nursery_child *c,
+		     const struct nursery_executor *e);
+int nursery_child_begin(struct nursery *n, struct nursery_child *c);
+void nursery_child_complete(struct nursery_child *c, int result);
+int nursery_child_join(struct nursery_child *c);
+
+/* cancellation */
+
+void nursery_cancel(struct nursery *n, int cause);
+void nursery_child_cancel(struct nursery_child *c);
+bool nursery_cancelled(const struct nursery *n);
+int nursery_on_cancel(struct nursery_child *c, struct nursery_cancel_handler *h,
+		      void (*fn)(struct nursery_cancel_handler *h));
+void nursery_off_cancel(struct nursery_cancel_handler *h);
+void nursery_set_deadline(struct nursery *n, ktime_t when);
+ktime_t nursery_effective_deadline(const struct nursery *n);
+int nursery_sleep(struct nursery_child *c, ktime_t duration);
+
+/**
+ * nursery_child_cancelled - has this child been asked to stop?
+ * @c: the child
+ *
+ * The flag to poll in a loop: one load. Sticky, and set by a cancel of the
+ * child, of its nursery, or of anything above.
+ *
+ * Context: Any.
+ * Return: true once the child has been cancelled.
+ */
+static inline bool nursery_child_cancelled(const struct nursery_child *c)
+{
+	/* A hint to stop, it orders nothing: pairs with the WRITE_ONCE()s in cancel.c. */
+	return READ_ONCE(c->cancelled);
+}
+
+/* what a scope owns */
+
+int nursery_defer(struct nursery *n, void (*fn)(void *), void *data);
+
+#endif /* _LINUX_NURSERY_H */

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Tracepoints of nurseries: when a scope opens, what it spawns, when each child
+ * ends, when all are joined, what is released then. One nursery's events carry
+ * its id, so the order that the nursery promises can be read off a trace.
+ */
+#undef TRACE_SYSTEM
+#define TRACE_SYSTEM nursery
+
+#if !defined(_TRACE_NURSERY_H) || defined(TRACE_HEADER_MULTI_READ)
+#define _TRACE_NURSERY_H
+
+#include <linux/nursery.h>
+#include <linux/nursery_resource.h>
+#include <linux/string.h>
+#include <linux/tracepoint.h>
+
+#define NURSERY_TRACE_NAME	32
+
+DECLARE_EVENT_CLASS(nursery_scope,
+	TP_PROTO(const struct nursery *n, int result),
+	TP_ARGS(n, result),
+	TP_STRUCT__entry(
+		__field(u64, id)
+		__field(u64, up)
+		__field(int, result)
+		__array(char, name, NURSERY_TRACE_NAME)
+	),
+	TP_fast_assign(
+		__entry->id = n->id;
+		__entry->up = n->up ? n->up->id : 0;
+		__entry->result = result;
+		strscpy(__entry->name, n->name, NURSERY_TRACE_NAME);
+	),
+	TP_printk("nursery=%llu up=%llu result=%d name=\"%s\"",
+		  __entry->id, __entry->up, __entry->result, __entry->name)
+);
+
+DEFINE_EVENT(nursery_scope, nursery_join,
+	TP_PROTO(const struct nursery *n, int result), TP_ARGS(n, result));
+
+TRACE_EVENT(nursery_open,
+	TP_PROTO(const struct nursery *n),
+	TP_ARGS(n),
+	TP_STRUCT__entry(
+		__field(u64, id)
+		__array(char, name, NURSERY_TRACE_NAME)
+	),
+	TP_fast_assign(
+		__entry->id = n->id;
+		strscpy(__entry->name, n->name, NURSERY_TRACE_NAME);
+	),
+	TP_printk("nursery=%llu name=\"%s\"", __entry->id, __entry->name)
+);
+
+TRACE_EVENT(nursery_cancel,
+	TP_PROTO(const struct nursery *n),
+	TP_ARGS(n),
+	TP_STRUCT__entry(
+		__field(u64, id)
+		__field(int, cause)
+		__array(char, name, NURSERY_TRACE_NAME)
+	),
+	TP_fast_assign(
+		__entry->id = n->id;
+		__entry->cause = n->cause;
+		strscpy(__entry->name, n->name, NURSERY_TRACE_NAME);
+	),
+	TP_printk("nursery=%llu cause=%d name=\"%s\"",
+		  __entry->id, __entry->cause, __entry->name)
+);
+
+DECLARE_EVENT_CLASS(nursery_child,
+	TP_PROTO(const struct nursery *n, const struct nursery_child *c),
+	TP_ARGS(n, c),
+	TP_STRUCT__entry(
+		__field(u64, id)
+		__field(const void *, child)
+		__field(void *, fn)
+		__field(int, result)
+	),
+	TP_fast_assign(
+		__entry->id = n->id;
+		__entry->child = c;
+		__entry->fn = c->fn;
+		__entry->result = c->result;
+	),
+	TP_printk("nursery=%llu child=%p fn=%ps result=%d",
+		  __entry->id, __entry->child, __entry->fn, __entry->result)
+);
+
+DEFINE_EVENT(nursery_child, nursery_spawn,
+	TP_PROTO(const struct nursery *n, const struct nursery_child *c), TP_ARGS(n, c));
+DEFINE_EVENT(nursery_child, nursery_child_done,
+	TP_PROTO(const struct nursery *n, const struct nursery_child *c), TP_ARGS(n, c));
+
+TRACE_EVENT(nursery_release,
+	TP_PROTO(const struct nursery *n, const struct nursery_resource *r),
+	TP_ARGS(n, r),
+	TP_STRUCT__entry(
+		__field(u64, id)
+		__field(void *, release)
+	),
+	TP_fast_assign(
+		__entry->id = n->id;
+		__entry->release = r->release;
+	),
+	TP_printk("nursery=%llu release=%ps", __entry->id, __entry->release)
+);
+
+#endif /* _TRACE_NURSERY_H */
+
+#include <trace/define_trace.h>

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Loading and unloading: the parts, in the order in which they need each other. */
+#include <linux/init.h>
+#include <linux/module.h>
+
+#include "internal.h"
+
+static int __init nursery_start(void)
+{
+	int err;
+
+	err = nursery_executor_start();
+	if (err)
+		return err;
+	err = nursery_core_ops_start();
+	if (err)
+		goto stop_executor;
+	err = nursery_dev_start();
+	if (err)
+		goto stop_core_ops;
+	return 0;
+
+stop_core_ops:
+	nursery_core_ops_stop();
+stop_executor:
+	nursery_executor_stop();
+	return err;
+}
+
+static void __exit nursery_stop(void)
+{
+	nursery_dev_stop();
+	nursery_core_ops_stop();
+	nursery_executor_stop();
+}
+
+module_init(nursery_start);
+module_exit(nursery_stop);
+MODULE_DESCRIPTION("Structured concurrency for drivers");
+MODULE_LICENSE("GPL");

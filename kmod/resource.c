@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What a scope owns: a stack of resources, released after the join.
+ *
+ * Pushed under nursery->lock while the nursery is open. The joiner alone pops,
+ * after it has closed the nursery: every child is gone and nothing is pushed any
+ * more, so release runs without locks and in process context, last in first out.
+ */
+#include <linux/export.h>
+#include <linux/slab.h>
+
+#include "internal.h"
+#include "trace.h"
+
+/**
+ * nursery_own - give a resource to a nursery
+ * @n: the nursery
+ * @r: the resource, embedded in what it stands for
+ * @release: called once, after the join and before nursery_join() returns, in
+ *	process context; it may sleep, and may free @r
+ *
+ * Context: Any.
+ * Return: 0; -ESHUTDOWN if @n has been joined: then @release is not called and
+ *	   the caller still owns the resource.
+ */
+int nursery_own(struct nursery *n, struct nursery_resource *r,
+		void (*release)(struct nursery_resource *r))
+{
+	unsigned long flags;
+	int err = -ESHUTDOWN;
+
+	r->release = release;
+	raw_spin_lock_irqsave(&n->lock, flags);
+	if (!(n->state & NURSERY_CLOSED)) {
+		r->next = n->resources;
+		n->resources = r;
+		n->nr_resources++;
+		err = 0;
+	}
+	raw_spin_unlock_irqrestore(&n->lock, flags);
+	return err;
+}
+EXPORT_SYMBOL_GPL(nursery_own);
+
+/* Context: Process context, the nursery is closed. */
+void nursery_release_all(struct nursery *n)
+{
+	struct nursery_resource *r;
+
+	while ((r = n->resources)) {
+		n->resources = r->next;
+		WRITE_ONCE(n->nr_resources, n->nr_resources - 1);
+		trace_nursery_release(n, r);
+		r->release(r);
+	}
+}
+
+struct deferred {
+	struct nursery_resource resource;
+	void (*fn)(void *data);
+	void *data;
+};
+
+static void run_deferred(struct nursery_resource *r)
+{
+	struct deferred *d = container_of(r, struct deferred, resource);
+
+	d->fn(d->data);
+	kfree(d);
+}
+
+/**
+ * nursery_defer - have a function called when the scope ends
+ * @n: the nursery
+ * @fn: called once, after the join, in process context; it may sleep
+ * @data: its argument
+ *
+ * Context: Process context, may sleep.
+ * Return: 0; -ESHUTDOWN if @n has been joined; -ENOMEM. After an error @fn is
+ *	   not called.
+ */
+int nursery_defer(struct nursery *n, void (*fn)(void *), void *data)
+{
+	struct deferred *d = kmalloc(sizeof(*d), GFP_KERNEL);
+	int err;
+
+	if (!d)
+		return -ENOMEM;
+	d->fn = fn;
+	d->data = data;
+	err = nursery_own(n, &d->resource, run_deferred);
+	if (err)
+		kfree(d);
+	return err;
+}
+EXPORT_SYMBOL_GPL(nursery_defer);

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * KUnit tests of nurseries. A case is named after the invariant that it is
+ * about (i1_ to i8_, see Documentation/core-api/nursery.rst), if there is one.
+ */
+#include <linux/module.h>
+
+#include "util.h"
+
+kunit_test_suites(&nursery_scope_suite, &nursery_child_suite, &nursery_cancel_suite,
+		  &nursery_result_suite, &nursery_resource_suite, &nursery_context_suite,
+		  &nursery_stress_suite);
+
+MODULE_DESCRIPTION("KUnit tests of nurseries");
+MODULE_LICENSE("GPL");

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What a scope owns: released after the join, in LIFO order (I2). */
+#include <linux/dma-mapping.h>
+#include <linux/nursery_dma.h>
+#include <linux/nursery_op.h>
+#include <linux/platform_device.h>
+
+#include "util.h"
+
+struct order {
+	int released[8];
+	int nr;
+};
+
+struct action {
+	struct order *order;
+	int number;
+};
+
+static void release(void *data)
+{
+	struct action *a = data;
+
+	a->order->released[a->order->nr++] = a->number;
+}
+
+static void i2_released_in_lifo_order_after_the_join(struct kunit *test)
+{
+	struct order order = { };
+	struct action a[4];
+	struct probe p;
+	struct nursery n;
+	int i;
+
+	probe_init(&p, -EIO);		/* also when a child fails */
+	p.sleep = 20 * NSEC_PER_MSEC;
+	nursery_init(&n, NULL);
+	for (i = 0; i < 4; i++) {
+		a[i] = (struct action){ .order = &order, .number = i };
+		KUNIT_EXPECT_EQ(test, nursery_defer(&n, release, &a[i]), 0);
+	}
+	nursery_spawn(&n, &p.child);
+	nursery_child_join(&p.child);
+	KUNIT_EXPECT_EQ(test, order.nr, 0);	/* the child is done, the scope is not */
+	KUNIT_EXPECT_EQ(test, nursery_join(&n), -EIO);
+	KUNIT_ASSERT_EQ(test, order.nr, 4);
+	for (i = 0; i < 4; i++)
+		KUNIT_EXPECT_EQ(test, order.released[i], 3 - i);
+	nursery_join(&n);
+	KUNIT_EXPECT_EQ(test, order.nr, 4);
+}
+
+/* A child that defers, and notes whether anything was released under it. */
+struct scope_user {
+	struct nursery_child child;
+	struct nursery *n;
+	struct order *order;
+	struct action action;
+	int seen;
+	int err;
+};
+
+static int use(struct nursery_child *c)
+{
+	struct scope_user *u = container_of(c, struct scope_user, child);
+
+	u->err = nursery_defer(u->n, release, &u->action);
+	nursery_sleep(c, 10 * NSEC_PER_MSEC);
+	u->seen = READ_ONCE(u->order->nr);
+	return 0;
+}
+
+static void i2_nothing_is_released_under_a_child(struct kunit *test)
+{
+	struct order order = { };
+	struct scope_user u[3];
+	int i;
+
+	scoped_nursery(n, .name = "users") {
+		for (i = 0; i < 3; i++) {
+			u[i] = (struct scope_user){ .n = n, .order = &order };
+			u[i].action.order = &order;
+			nursery_child_init(&u[i].child, use, NULL);
+			nursery_spawn(n, &u[i].child);
+		}
+		nursery_cancel(n, 0);
+	}
+	for (i = 0; i < 3; i++) {
+		KUNIT_EXPECT_EQ(test, u[i].err, 0);
+		KUNIT_EXPECT_EQ(test, u[i].seen, 0);
+	}
+}
+
+static void i2_nested_scope_releases_before_its_parent(struct kunit *test)
+{
+	struct order order = { };
+	struct action a = { &order, 1 }, b = { &order, 2 };
+
+	scoped_nursery(outer, .name = "outer") {
+		nursery_defer(outer, release, &a);
+		scoped_nursery(inner, .name = "inner", .outer = outer)
+			nursery_defer(inner, release, &b);
+		KUNIT_EXPECT_EQ(test, order.nr, 1);
+	}
+	KUNIT_EXPECT_EQ(test, order.nr, 2);
+	KUNIT_EXPECT_EQ(test, order.released[0], 2);
+}
+
+static void refused_after_the_join(struct kunit *test)
+{
+	struct order order = { };
+	struct action a = { &order, 1 };
+	struct nursery n;
+
+	nursery_init(&n, NULL);
+	nursery_join(&n);
+	KUNIT_EXPECT_EQ(test, nursery_defer(&n, release, &a), -ESHUTDOWN);
+	KUNIT_EXPECT_EQ(test, order.nr, 0);
+}
+
+static struct platform_device *dma_device(struct kunit *test)
+{
+	struct platform_device *pdev;
+
+	if (!IS_ENABLED(CONFIG_HAS_DMA))
+		kunit_skip(test, "this kernel has no DMA");
+	pdev = platform_device_register_simple("nursery_kunit", -1, NULL, 0);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(pdev));
+	KUNIT_ASSERT_EQ(test, dma_coerce_mask_and_coherent(&pdev->dev, DMA_BIT_MASK(32)), 0);
+	return pdev;
+}
+
+/* Deferred between two buffers, it sees whether they are still there. */
+struct witness {
+	struct nursery_dma *before, *after;
+	char first;
+};
+
+static void look(void *data)
+{
+	struct witness *w = data;
+
+	w->first = *(char *)w->before->cpu;	/* KASAN: it must still be there */
+}
+
+static void i2_dma_buffers_take_part_in_the_order(struct kunit *test)
+{
+	struct platform_device *pdev = dma_device(test);
+	struct witness w = { };
+	int i;
+
+	scoped_nursery(n, .name = "dma") {
+		w.before = nursery_dma_alloc(n, &pdev->dev, 4096, GFP_KERNEL);
+		KUNIT_EXPECT_FALSE(test, IS_ERR(w.before));
+		KUNIT_EXPECT_EQ(test, nursery_defer(n, look, &w), 0);
+		w.after = nursery_dma_alloc(n, &pdev->dev, 100, GFP_KERNEL);
+		KUNIT_EXPECT_FALSE(test, IS_ERR(w.after));
+		if (IS_ERR(w.before) || IS_ERR(w.after))
+			break;
+		KUNIT_EXPECT_EQ(test, w.before->size, (size_t)4096);
+		for (i = 0; i < 4096 && !((char *)w.before->cpu)[i]; i++)
+			;
+		KUNIT_EXPECT_EQ(test, i, 4096);
+		memset(w.before->cpu, 0x77, 4096);
+	}
+	KUNIT_EXPECT_EQ(test, w.first, 0x77);
+	platform_device_unregister(pdev);
+}
+
+static void dma_alloc_refuses_and_keeps_nothing(struct kunit *test)
+{
+	struct platform_device *pdev = dma_device(test);
+	struct nursery_dma *buf;
+	struct nursery n;
+
+	nursery_init(&n, NULL);
+	buf = nursery_dma_alloc(&n, &pdev->dev, 0, GFP_KERNEL);
+	KUNIT_EXPECT_EQ(test, PTR_ERR_OR_ZERO(buf), -EINVAL);
+	nursery_join(&n);
+	buf = nursery_dma_alloc(&n, &pdev->dev, 4096, GFP_KERNEL);
+	KUNIT_EXPECT_EQ(test, PTR_ERR_OR_ZERO(buf), -ESHUTDOWN);
+	platform_device_unregister(pdev);
+}
+
+static int no_op(struct nursery_call *call)
+{
+	return 0;
+}
+
+static void operation_is_a_resource(struct kunit *test)
+{
+	struct nursery_op op = { .name = "kunit-op", .run = no_op };
+	struct nursery_op bad[] = {
+		{ .name = "", .run = no_op },
+		{ .run = no_op },
+		{ .name = "no-function" },
+		{ .name = "a-name-that-is-longer-than-it-may-be", .run = no_op },
+		{ .name = "args", .nr_args = NURSERY_OP_ARGS + 1, .run = no_op },
+	};
+	struct nursery n;
+	int i;
+
+	nursery_init(&n, NULL);
+	for (i = 0; i < ARRAY_SIZE(bad); i++)
+		KUNIT_EXPECT_EQ(test, nursery_register_op(&n, &bad[i]), -EINVAL);
+	KUNIT_EXPECT_EQ(test, nursery_register_op(&n, &op), 0);
+	nursery_join(&n);
+	KUNIT_EXPECT_EQ(test, nursery_register_op(&n, &op), -ESHUTDOWN);
+}
+
+static struct kunit_case cases[] = {
+	KUNIT_CASE(i2_released_in_lifo_order_after_the_join),
+	KUNIT_CASE(i2_nothing_is_released_under_a_child),
+	KUNIT_CASE(i2_nested_scope_releases_before_its_parent),
+	KUNIT_CASE(refused_after_the_join),
+	KUNIT_CASE(i2_dma_buffers_take_part_in_the_order),
+	KUNIT_CASE(dma_alloc_refuses_and_keeps_nothing),
+	KUNIT_CASE(operation_is_a_resource),
+	{ }
+};
+
+struct kunit_suite nursery_resource_suite = { .name = "nursery_resource", .test_cases = cases };

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What the suites share: see util.h. */
+#include <linux/irq_work.h>
+#include <linux/slab.h>
+
+#include "util.h"
+
+int probe_run(struct nursery_child *c)
+{
+	struct probe *p = to_probe(c);
+
+	p->task = current;
+	atomic_inc(&p->runs);
+	complete_all(&p->started);
+	if (p->gate)
+		wait_for_completion(p->gate);
+	if (p->sleep)
+		p->slept = nursery_sleep(c, p->sleep);
+	p->saw_cancel = nursery_child_cancelled(c);
+	return p->slept ?: p->ret;
+}
+
+void probe_done(struct nursery_child *c)
+{
+	atomic_inc(&to_probe(c)->dones);
+}
+
+void probe_init(struct probe *p, int ret)
+{
+	*p = (struct probe){ .ret = ret };
+	init_completion(&p->started);
+	nursery_child_init(&p->child, probe_run, probe_done);
+}
+
+struct hardirq_call {
+	struct irq_work work;
+	void (*fn)(void *arg);
+	void *arg;
+	bool was_hard;
+};
+
+static void hardirq_call(struct irq_work *work)
+{
+	struct hardirq_call *call = container_of(work, struct hardirq_call, work);
+
+	call->was_hard = in_hardirq();
+	call->fn(call->arg);
+}
+
+void run_in_hardirq(void (*fn)(void *arg), void *arg)
+{
+	struct hardirq_call call = {
+		.work = IRQ_WORK_INIT_HARD(hardirq_call), .fn = fn, .arg = arg,
+	};
+
+	irq_work_queue(&call.work);
+	irq_work_sync(&call.work);
+	WARN_ON(!call.was_hard);
+}
+
+struct nursery_executor *single_worker(struct kunit *test)
+{
+	struct nursery_executor *e = kunit_kzalloc(test, sizeof(*e), GFP_KERNEL);
+	struct workqueue_struct *wq = alloc_ordered_workqueue("nursery_kunit", 0);
+
+	KUNIT_ASSERT_NOT_NULL(test, e);
+	KUNIT_ASSERT_NOT_NULL(test, wq);
+	nursery_executor_init_wq(e, wq);
+	return e;
+}
+
+void single_worker_destroy(struct nursery_executor *e)
+{
+	destroy_workqueue(e->wq);
+}

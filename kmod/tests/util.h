@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the suites share. An assertion inside a child would end the worker's
+ * thread and not the test: children record, the test asserts.
+ */
+#ifndef _NURSERY_TESTS_UTIL_H
+#define _NURSERY_TESTS_UTIL_H
+
+#include <kunit/test.h>
+#include <linux/completion.h>
+#include <linux/nursery.h>
+
+/* Longer than any machine needs; waited for only when a test fails. */
+#define LONG_TIME	(1000 * NSEC_PER_SEC)
+#define PROMPT_MS	2000
+
+/* A child that records what happened to it. */
+struct probe {
+	struct nursery_child	child;
+	int			ret;		/* what its function is to return */
+	ktime_t			sleep;		/* and how long it sleeps before; 0: not */
+	struct completion	*gate;		/* wait for this before; NULL: not */
+	struct completion	started;
+	atomic_t		runs;
+	atomic_t		dones;
+	int			slept;		/* what nursery_sleep() returned */
+	bool			saw_cancel;
+	struct task_struct	*task;		/* ran it */
+};
+
+void probe_init(struct probe *p, int ret);
+int probe_run(struct nursery_child *c);
+void probe_done(struct nursery_child *c);
+
+static inline struct probe *to_probe(struct nursery_child *c)
+{
+	return container_of(c, struct probe, child);
+}
+
+/* Call @fn(@arg) in a hard interrupt, and return when it has returned. */
+void run_in_hardirq(void (*fn)(void *arg), void *arg);
+
+/* An executor with a single worker, and the end of it. */
+struct nursery_executor *single_worker(struct kunit *test);
+void single_worker_destroy(struct nursery_executor *e);
+
+extern struct kunit_suite nursery_scope_suite, nursery_child_suite, nursery_cancel_suite;
+extern struct kunit_suite nursery_result_suite, nursery_resource_suite;
+extern struct kunit_suite nursery_context_suite, nursery_stress_suite;
+
+#endif /* _NURSERY_TESTS_UTIL_H */
