@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A driver with a nursery: QEMU's edu device (PCI 1234:11e8, see docs/specs/edu
+ * in QEMU), which copies up to 4 KiB between RAM and a buffer of its own.
+ *
+ * There are two scopes. The device's nursery lives from probe to remove; its
+ * children are calls of the operation "edu-copy" that user space makes, one at a
+ * time, as there is one DMA engine. Each call opens a nursery of its own for its
+ * buffer and its transfers: RAM to device, and back. A transfer is an
+ * external child, completed by the interrupt.
+ *
+ * So remove() needs no list of what is going on. It joins the device's nursery:
+ * no call runs after that, so no transfer and no buffer is left.
+ */
+#include <linux/interrupt.h>
+#include <linux/module.h>
+#include <linux/nursery.h>
+#include <linux/nursery_dma.h>
+#include <linux/nursery_op.h>
+#include <linux/pci.h>
+#include <linux/sizes.h>
+
+/* Registers, in BAR 0 */
+#define EDU_ID			0x00
+#define EDU_ID_MAGIC		0x000000ed	/* in the low 16 bits */
+#define EDU_IRQ_STATUS		0x24
+#define EDU_IRQ_ACK		0x64
+#define EDU_DMA_SRC		0x80
+#define EDU_DMA_DST		0x88
+#define EDU_DMA_COUNT		0x90
+#define EDU_DMA_CMD		0x98
+#define EDU_DMA_START		BIT(0)
+#define EDU_DMA_TO_RAM		BIT(1)
+#define EDU_DMA_IRQ		BIT(2)
+
+#define EDU_IRQ_DMA		0x100		/* in EDU_IRQ_STATUS */
+#define EDU_BUFFER		0x40000		/* the device's own, as its DMA engine sees it */
+#define EDU_BUFFER_SIZE		SZ_4K
+/* At most this much at a time: QEMU 7.2 ends if the buffer's last byte is touched. */
+#define EDU_TRANSFER		SZ_2K
+#define EDU_DMA_BITS		28
+
+/*
+ * A chunk takes half a second. One that takes this long is cancelled: then
+ * edu_cancel() looks whether the device is still there.
+ */
+#define EDU_TIMEOUT		(10 * NSEC_PER_SEC)
+
+struct edu_transfer {
+	struct nursery_child child;
+	struct nursery_cancel_handler on_cancel;
+	struct edu_device *edu;
+};
+
+struct edu_device {
+	struct pci_dev *pdev;
+	void __iomem *regs;
+	struct nursery nursery;
+	struct nursery_op copy;
+	struct edu_transfer *transfer;	/* in the engine; whoever takes it completes it */
+};
+
+/* From the interrupt and from the cancel handler: one of them finds it. */
+static void edu_complete(struct edu_device *edu, int result)
+{
+	struct edu_transfer *transfer = xchg(&edu->transfer, NULL);
+
+	if (transfer)
+		nursery_child_complete(&transfer->child, result);
+}
+
+static irqreturn_t edu_interrupt(int irq, void *data)
+{
+	struct edu_device *edu = data;
+	u32 status = readl(edu->regs + EDU_IRQ_STATUS);
+
+	if (!status || PCI_POSSIBLE_ERROR(status))
+		return IRQ_NONE;
+	writel(status, edu->regs + EDU_IRQ_ACK);
+	if (status & EDU_IRQ_DMA)
+		edu_complete(edu, 0);
+	return IRQ_HANDLED;
+}
+
+/* The engine cannot be stopped, but a device that is gone has stopped for good. */
+static void edu_cancel(struct nursery_cancel_handler *h)
+{
+	struct edu_device *edu = container_of(h, struct edu_transfer, on_cancel)->edu;
+
+	if (!pci_device_is_present(edu->pdev))
+		edu_complete(edu, -ENODEV);
+}
+
+/* Run one transfer as a child of @n and wait for it. */
+static int edu_transfer(struct nursery *n, struct edu_device *edu, dma_addr_t src,
+			dma_addr_t dst, u32 len, u32 direction)
+{
+	struct edu_transfer transfer = { .edu = edu };
+	int err;
+
+	nursery_child_init(&transfer.child, NULL, NULL);
+	err = nursery_child_begin(n, &transfer.child);
+	if (err)
+		return err;
+
+	xchg(&edu->transfer, &transfer);
+	if (nursery_on_cancel(&transfer.child, &transfer.on_cancel, edu_cancel)) {
+		edu_complete(edu, -ECANCELED);
+	} else {
+		writel(src, edu->regs + EDU_DMA_SRC);
+		writel(dst, edu->regs + EDU_DMA_DST);
+		writel(len, edu->regs + EDU_DMA_COUNT);
+		writel(EDU_DMA_START | EDU_DMA_IRQ | direction, edu->regs + EDU_DMA_CMD);
+	}
+	return nursery_child_join(&transfer.child);
+}
+
+/* Send the buffer to the device and fetch it back, piece by piece. */
+static int edu_loop_back(struct nursery *n, struct edu_device *edu, struct nursery_dma *buf,
+			 u32 len)
+{
+	u32 done, piece;
+	int err;
+
+	for (done = 0; done < len; done += piece) {
+		piece = min_t(u32, len - done, EDU_TRANSFER);
+		err = edu_transfer(n, edu, buf->addr + done, EDU_BUFFER, piece, 0);
+		if (err)
+			return err;
+		/* What comes back comes from the device, or it is zeroes. */
+		memset(buf->cpu + done, 0, piece);
+		err = edu_transfer(n, edu, EDU_BUFFER, buf->addr + done, piece, EDU_DMA_TO_RAM);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+/* edu-copy:SRC,DST,LEN - through the device, within the caller's buffer */
+static int edu_copy(struct nursery_call *call)
+{
+	struct edu_device *edu = container_of(call->op, struct edu_device, copy);
+	u64 len = call->args[2];
+	void *src = nursery_call_buffer(call, call->args[0], len);
+	void *dst = nursery_call_buffer(call, call->args[1], len);
+	int err = 0, joined;
+
+	if (IS_ERR(src))
+		return PTR_ERR(src);
+	if (IS_ERR(dst))
+		return PTR_ERR(dst);
+	if (!len || len > EDU_BUFFER_SIZE)
+		return -EINVAL;
+
+	scoped_nursery(n, .name = "edu chunk", .parent = &call->child, .timeout = EDU_TIMEOUT,
+		       .result = &joined) {
+		struct nursery_dma *buf = nursery_dma_alloc(n, &edu->pdev->dev,
+							    EDU_BUFFER_SIZE, GFP_KERNEL);
+
+		if (IS_ERR(buf))
+			return PTR_ERR(buf);
+
+		memcpy(buf->cpu, src, len);
+		err = edu_loop_back(n, edu, buf, len);
+		if (!err)
+			memcpy(dst, buf->cpu, len);
+	}
+	/* The scope knows better why: a refused transfer may be a timeout. */
+	return joined ?: err;
+}
+
+static int edu_probe(struct pci_dev *pdev, const struct pci_device_id *id)
+{
+	struct nursery_params params = {
+		.max_active = 1,		/* one engine */
+		.flags = NURSERY_SUPERVISE,	/* calls are strangers to one another */
+	};
+	struct edu_device *edu;
+	int err;
+
+	edu = devm_kzalloc(&pdev->dev, sizeof(*edu), GFP_KERNEL);
+	params.name = devm_kasprintf(&pdev->dev, GFP_KERNEL, "edu %s", pci_name(pdev));
+	if (!edu || !params.name)
+		return -ENOMEM;
+	edu->pdev = pdev;
+
+	err = pcim_enable_device(pdev);
+	if (err)
+		return err;
+	err = pcim_iomap_regions(pdev, BIT(0), KBUILD_MODNAME);
+	if (err)
+		return err;
+	edu->regs = pcim_iomap_table(pdev)[0];
+	if ((readl(edu->regs + EDU_ID) & 0xffff) != EDU_ID_MAGIC)
+		return -ENODEV;
+	err = dma_set_mask_and_coherent(&pdev->dev, DMA_BIT_MASK(EDU_DMA_BITS));
+	if (err)
+		return err;
+	pci_set_master(pdev);
+
+	err = pci_alloc_irq_vectors(pdev, 1, 1, PCI_IRQ_ALL_TYPES);
+	if (err < 0)
+		return err;
+	err = devm_request_irq(&pdev->dev, pci_irq_vector(pdev, 0), edu_interrupt, IRQF_SHARED,
+			       KBUILD_MODNAME, edu);
+	if (err)
+		return err;
+
+	nursery_init(&edu->nursery, &params);
+	edu->copy = (struct nursery_op) {
+		.name = "edu-copy", .usage = "SRC,DST,LEN", .nr_args = 3, .run = edu_copy,
+	};
+	err = nursery_register_op(&edu->nursery, &edu->copy);
+	if (err) {
+		nursery_join(&edu->nursery);
+		return err;
+	}
+	pci_set_drvdata(pdev, edu);
+	return 0;
+}
+
+static void edu_remove(struct pci_dev *pdev)
+{
+	struct edu_device *edu = pci_get_drvdata(pdev);
+
+	nursery_cancel(&edu->nursery, -ENODEV);
+	nursery_join(&edu->nursery);
+}
+
+static const struct pci_device_id edu_ids[] = {
+	{ PCI_DEVICE(0x1234, 0x11e8) },
+	{ }
+};
+MODULE_DEVICE_TABLE(pci, edu_ids);
+
+static struct pci_driver edu_driver = {
+	.name		= KBUILD_MODNAME,
+	.id_table	= edu_ids,
+	.probe		= edu_probe,
+	.remove		= edu_remove,
+};
+module_pci_driver(edu_driver);
+
+MODULE_DESCRIPTION("Sample: QEMU's edu device driven with nurseries");
+MODULE_LICENSE("GPL");
