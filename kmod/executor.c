@@ -44,7 +44,10 @@ EXPORT_SYMBOL_GPL(nursery_executor_init_wq);
 
 static struct nursery_executor unbound = { .ops = &wq_ops };
 
-/* The default: any CPU, as many at once as the workqueue allows. */
+/*
+ * nursery_executor_unbound - the default executor: any CPU, and as many children
+ * at once as a workqueue allows
+ */
 const struct nursery_executor *const nursery_executor_unbound = &unbound;
 EXPORT_SYMBOL_GPL(nursery_executor_unbound);
 
