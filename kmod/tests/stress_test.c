@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Everything at once, many times: for KASAN, lockdep and the accounting. */
-#include <linux/kthread.h>
+#include <linux/delay.h>
 #include <linux/random.h>
 #include <linux/slab.h>
 
@@ -98,48 +98,80 @@ static void spawn_cancel_and_join_race(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, atomic_read(&accepted), atomic_read(&completed));
 }
 
-/* Spins until it is let go, so that the joiner sleeps and does not help. */
-struct spinner {
+/*
+ * A child that several wait for. The first to be woken makes it a new one; to a
+ * latecomer it is then a child that was never spawned.
+ */
+#define NR_AWAITERS	24
+
+struct awaited {
 	struct nursery_child child;
-	struct completion started;
-	atomic_t go;
+	struct completion go;
 };
 
-static int spin(struct nursery_child *c)
-{
-	struct spinner *s = container_of(c, struct spinner, child);
+struct awaiter {
+	struct nursery_child child;
+	struct awaited *awaited;
+	bool first;
+	bool overwritten;
+};
 
-	complete(&s->started);
-	while (!atomic_read(&s->go))
-		cpu_relax();
+static int wait_for_go(struct nursery_child *c)
+{
+	wait_for_completion(&container_of(c, struct awaited, child)->go);
 	return 0;
 }
 
-/* nursery_child_join() hands the memory back: nobody writes to it any more. */
+static int await(struct nursery_child *c)
+{
+	struct awaiter *a = container_of(c, struct awaiter, child);
+	struct nursery_child *joined = &a->awaited->child, fresh;
+	int i;
+
+	nursery_child_join(joined);
+	if (!a->first)
+		return 0;
+	nursery_child_init(joined, wait_for_go, NULL);
+	memcpy(&fresh, joined, sizeof(fresh));
+	for (i = 0; i < 1000; i++)
+		cpu_relax();
+	a->overwritten = memcmp(&fresh, joined, sizeof(fresh));
+	return 0;
+}
+
+/*
+ * nursery_child_join() hands the memory back: nobody writes to it any more. The
+ * core wakes them one after the other, so if it had something left to write, the
+ * first one would see it.
+ */
 static void i4_joined_child_is_not_written_to(struct kunit *test)
 {
-	struct spinner *s = kunit_kzalloc(test, sizeof(*s), GFP_KERNEL);
+	struct awaiter *a = kunit_kcalloc(test, NR_AWAITERS, sizeof(*a), GFP_KERNEL);
+	struct awaited *awaited = kunit_kzalloc(test, sizeof(*awaited), GFP_KERNEL);
+	int i, round, overwritten = 0;
 	struct nursery n;
-	int i, j, bad = 0;
 
-	KUNIT_ASSERT_NOT_NULL(test, s);
+	KUNIT_ASSERT_NOT_NULL(test, a);
+	KUNIT_ASSERT_NOT_NULL(test, awaited);
 	nursery_init(&n, NULL);
-	for (i = 0; i < 300; i++) {
-		nursery_child_init(&s->child, spin, NULL);
-		init_completion(&s->started);
-		atomic_set(&s->go, 0);
-		if (nursery_spawn(&n, &s->child))
-			break;
-		wait_for_completion(&s->started);
-		atomic_set(&s->go, 1);
-		nursery_child_join(&s->child);
-		memset(&s->child, 0x5a, sizeof(s->child));
-		for (j = 0; j < 50; j++)
-			cpu_relax();
-		bad += !!memchr_inv(&s->child, 0x5a, sizeof(s->child));
+	nursery_child_init(&awaited->child, wait_for_go, NULL);
+	for (round = 0; round < 100; round++) {
+		init_completion(&awaited->go);
+		KUNIT_EXPECT_EQ(test, nursery_spawn(&n, &awaited->child), 0);
+		scoped_nursery(joiners, .name = "joiners", .flags = NURSERY_NO_HELP) {
+			/* The first one first: they are woken in the order they came. */
+			for (i = 0; i < NR_AWAITERS; i++) {
+				a[i] = (struct awaiter){ .awaited = awaited, .first = !i };
+				nursery_child_init(&a[i].child, await, NULL);
+				nursery_spawn(joiners, &a[i].child);
+				if (i == 0 || i == NR_AWAITERS - 1)
+					usleep_range(1000, 1500);
+			}
+			complete(&awaited->go);
+		}
+		overwritten += a[0].overwritten;
 	}
-	KUNIT_EXPECT_EQ(test, i, 300);
-	KUNIT_EXPECT_EQ(test, bad, 0);
+	KUNIT_EXPECT_EQ(test, overwritten, 0);
 	KUNIT_EXPECT_EQ(test, nursery_join(&n), 0);
 }
 
