@@ -82,12 +82,17 @@ build_guest()
 # which nobody installs.
 build_modules()
 {
-	local kernel=$1 src=$2
+	local kernel=$1 src=$2 words
 	shift 2
 	[ -f "$src/Kbuild" ] || return 0
+	mapfile -t words < <(kernel_arch "$kernel")
+	case $kernel in
+	# no PCI, and so none of what drives a PCI device
+	uml) words+=(CONFIG_SAMPLE_NURSERY_EDU=) ;;
+	*) words+=(NURSERY_SELFTESTS=y) ;;
+	esac
 	make -C "$(kernel_kdir "$kernel")" M="$src" -j"$(nproc)" \
-		W=1 KCFLAGS=-Werror CONFIG_DEBUG_INFO_BTF_MODULES= \
-		NURSERY_SELFTESTS=y "$@" modules
+		W=1 KCFLAGS=-Werror CONFIG_DEBUG_INFO_BTF_MODULES= "${words[@]}" "$@" modules
 }
 
 # build_tools SRC: nurseryctl, and the selftests as lib.mk builds them. In a

@@ -8,28 +8,62 @@
 #   stock    the image and headers of Debian's cloud kernel, unpacked and
 #            unmodified; nothing is installed on the host
 #   debug    built from source with debug.config on top of allnoconfig
+#   uml      user-mode Linux, built from a newer release's linux-source with
+#            uml.config on top of allnoconfig
 #
 # Each is built beside its place and renamed into it, so what is there is
 # whole. For a kernel named K, after prepare_kernel K:
 #
 #   kernel_image K, kernel_release K, kernel_kdir K, kernel_modules K
 #
-# say where its parts are. Sourced, never run; needs lib.sh.
+# say where its parts are, and kernel_arch K what make wants to hear.
+#
+# Sourced, never run; needs lib.sh.
 
 # fetch DIR PACKAGE...: download packages with apt and unpack them into DIR.
 fetch()
 {
-	local dir=$1 options=()
+	local dir=$1
 	shift
-	# root's cache may be closed to apt's own user
-	[ "$(id -u)" != 0 ] || options=(-o APT::Sandbox::User=root)
 	rm -rf "$dir" "$dir.deb"
 	mkdir -p "$dir" "$dir.deb"
-	(cd "$dir.deb" && apt-get "${options[@]}" download "$@")
+	(cd "$dir.deb" && apt get download "$@")
 	for deb in "$dir.deb"/*.deb; do
 		dpkg -x "$deb" "$dir"
 	done
 	rm -rf "$dir.deb"
+}
+
+# apt get|cache ARGUMENT...: apt-get or apt-cache, of the suite that use_suite
+# has named, or as the host has it.
+apt()
+{
+	local command=apt-$1 options=()
+	shift
+	# root's cache may be closed to apt's own user
+	[ "$(id -u)" != 0 ] || options=(-o APT::Sandbox::User=root)
+	"$command" "${options[@]}" ${suite_options[@]+"${suite_options[@]}"} "$@"
+}
+
+# use_suite SUITE: from now on, apt knows this suite of Debian and nothing else.
+# It comes from the mirror that the host uses; the host's own lists and
+# configuration stay as they are.
+use_suite()
+{
+	local dir=$cache/apt-$1 mirror
+
+	# shellcheck disable=SC2016 # apt's variable
+	mirror=$(apt-get indextargets --format '$(REPO_URI)' \
+		'Origin: Debian' 'Label: Debian' 'Component: main' | head -n 1)
+	[ -n "$mirror" ] || die "apt knows no Debian mirror"
+	mkdir -p "$dir"/{lists,archives}/partial
+	echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]" \
+		"$mirror $1 main" >"$dir/sources.list"
+	suite_options=(
+		-o "Dir::Etc::SourceList=$dir/sources.list" -o Dir::Etc::SourceParts=/dev/null
+		-o "Dir::State::Lists=$dir/lists" -o "Dir::Cache=$dir"
+	)
+	apt get update
 }
 
 # depends PACKAGE: its dependencies, one a line.
@@ -52,19 +86,21 @@ build_source()
 {
 	[ ! -d "$cache/source" ] || return 0
 	have_package_lists
-	logged "unpacking the kernel source" "$cache/log/source.log" unpack_source
+	logged "unpacking the kernel source" "$cache/log/source.log" \
+		unpack_source 6.1 "$cache/source"
 }
 
+# unpack_source VERSION DIR: the source package of that release, unpacked.
 unpack_source()
 {
-	local tmp=$cache/source.tmp
+	local package=linux-source-$1 dir=$2 tmp=$2.tmp
 
-	fetch "$tmp.pkg" linux-source-6.1
+	fetch "$tmp.pkg" "$package"
 	rm -rf "$tmp"
 	mkdir -p "$tmp"
-	tar -C "$tmp" --strip-components=1 -xf "$tmp.pkg"/usr/src/linux-source-6.1.tar.xz
+	tar -C "$tmp" --strip-components=1 -xf "$tmp.pkg/usr/src/$package.tar.xz"
 	rm -rf "$tmp.pkg"
-	mv "$tmp" "$cache/source"
+	mv "$tmp" "$dir"
 }
 
 prepare_stock()
@@ -116,29 +152,87 @@ build_debug()
 	dir=$(debug_dir)
 	[ ! -d "$dir" ] || return 0
 	logged "building the debug kernel (about 5 min on two processors)" \
-		"$cache/log/debug.log" compile_debug "$dir"
+		"$cache/log/debug.log" \
+		compile_kernel debug "$cache/source" "$dir" bzImage modules
 }
 
-compile_debug()
+# compile_kernel NAME SOURCE DIR MAKE ARGUMENTS...: the kernel that NAME.config
+# describes, built from SOURCE into DIR.
+compile_kernel()
 {
-	local dir=$1 tmp=$cache/debug.tmp option
+	local name=$1 source=$2 dir=$3 tmp=$cache/$1.tmp config=$vm_dir/$1.config arch option
+	shift 3
 
+	mapfile -t arch < <(kernel_arch "$name")
 	rm -rf "$tmp"
 	mkdir -p "$tmp"
-	make -C "$cache/source" O="$tmp" KCONFIG_ALLCONFIG="$vm_dir/debug.config" allnoconfig
-	# an option that Kconfig dropped is a checker that is silently off
+	make -C "$source" O="$tmp" ${arch[@]+"${arch[@]}"} KCONFIG_ALLCONFIG="$config" allnoconfig
+	# an option that Kconfig dropped is silently off, a checker perhaps
 	while read -r option; do
 		grep -qxF "$option" "$tmp/.config" || {
-			echo "debug.config: $option did not take effect"
+			echo "$name.config: $option did not take effect"
 			return 1
 		}
-	done < <(grep '^CONFIG_' "$vm_dir/debug.config")
-	make -C "$tmp" -j"$(nproc)" bzImage modules
+	done < <(grep '^CONFIG_' "$config")
+	make -C "$tmp" ${arch[@]+"${arch[@]}"} -j"$(nproc)" "$@"
 	# what external modules do not need
 	find "$tmp" -name '*.o' -not -path '*/scripts/*' -not -path '*/tools/*' -delete
 	find "$tmp" -name '*.a' -delete
 	cp "$tmp/include/config/kernel.release" "$tmp/release"
+	# newer kernels' builds know their own place
+	sed -i "s|$tmp|$dir|" "$tmp/Makefile"
 	mv "$tmp" "$dir"
+}
+
+# User-mode Linux: a newer release, for the one in Debian 12 has one processor.
+uml_version=7.3
+uml_suite=trixie-backports
+
+uml_source_dir()
+{
+	echo "$cache/source-$uml_version"
+}
+
+uml_dir()
+{
+	echo "$cache/uml-$(hash "$vm_dir/uml.config")"
+}
+
+prepare_uml()
+{
+	[ -d "$(uml_dir)" ] || with_lock uml build_uml
+}
+
+build_uml()
+{
+	local dir source
+
+	dir=$(uml_dir)
+	source=$(uml_source_dir)
+	[ ! -d "$dir" ] || return 0
+	[ -d "$source" ] ||
+		logged "unpacking the source of Linux $uml_version" \
+			"$cache/log/source-$uml_version.log" unpack_uml_source "$source"
+	logged "building the uml kernel (about 4 min on two processors)" \
+		"$cache/log/uml.log" compile_kernel uml "$source" "$dir" linux modules
+}
+
+unpack_uml_source()
+{
+	local package=linux-source-$uml_version
+
+	use_suite "$uml_suite"
+	[ -n "$(apt cache madison "$package")" ] ||
+		die "Debian's $uml_suite has no $package (any more)"
+	unpack_source "$uml_version" "$1"
+}
+
+# What make has to be told to build for a kernel that is not the host's kind.
+kernel_arch()
+{
+	case $1 in
+	uml) printf '%s\n' ARCH=um SUBARCH=x86_64 ;;
+	esac
 }
 
 prepare_kernel()
@@ -146,7 +240,8 @@ prepare_kernel()
 	case $1 in
 	stock) prepare_stock ;;
 	debug) prepare_debug ;;
-	*) die "no kernel named '$1': it is stock or debug" ;;
+	uml) prepare_uml ;;
+	*) die "no kernel named '$1': it is stock, debug or uml" ;;
 	esac
 }
 
@@ -155,6 +250,7 @@ kernel_dir()
 	case $1 in
 	stock) echo "$cache/stock" ;;
 	debug) debug_dir ;;
+	uml) uml_dir ;;
 	esac
 }
 
@@ -168,6 +264,7 @@ kernel_kdir()
 	case $1 in
 	stock) echo "$cache/stock/usr/src/linux-headers-$(kernel_release stock)" ;;
 	debug) debug_dir ;;
+	uml) uml_dir ;;
 	esac
 }
 
@@ -176,6 +273,7 @@ kernel_image()
 	case $1 in
 	stock) echo "$cache/stock/boot/vmlinuz-$(kernel_release stock)" ;;
 	debug) echo "$(debug_dir)/arch/x86/boot/bzImage" ;;
+	uml) echo "$(uml_dir)/linux" ;;
 	esac
 }
 

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+#
+# The machine of the stock and debug kernels: QEMU's q35, two emulated
+# processors, an IOMMU and edu devices. What it writes, in $run: console is the
+# kernel's log, output what the command prints; status and files come from init
+# (guest/init).
+#
+# Sourced by vm, never run.
+
+# shellcheck disable=SC2034,SC2154 # the variables are vm's
+
+# What ends it, and what its user can do when nothing else helps.
+machine_signal=TERM
+machine_escape=", Ctrl-A X kills it"
+
+# Fills machine_command[].
+describe_machine()
+{
+	local append=() chardev="file,path=$run/output" i
+
+	[ -z "$interactive" ] || chardev="stdio,mux=on,signal=off"
+	append=(
+		"console=ttyS0,115200" "${kernel_words[@]}"
+		# what is not mapped is a fault, at once and not some time later
+		intel_iommu=on iommu.passthrough=0 iommu.strict=1
+	)
+	machine_command=(
+		qemu-system-x86_64 -nodefaults -no-user-config -no-reboot
+		-display none -monitor none
+		# KVM is not everywhere; emulation is, and is fast enough
+		-accel "tcg,thread=multi" -cpu "max,la57=off" -smp 2 -m "$memory"
+		# saves the second that a PC's firmware takes
+		-bios qboot.rom
+		-M "q35,kernel-irqchip=split"
+		-device "intel-iommu,intremap=off"
+		-kernel "$(kernel_image "$kernel")"
+		-initrd "$run/initramfs"
+		-append "${append[*]}"
+		-chardev "file,id=console,path=$run/console" -serial "chardev:console"
+		-device "virtio-serial-pci,id=ports"
+		-chardev "$chardev,id=terminal"
+		-chardev "file,id=files,path=$run/files"
+		-device "virtserialport,bus=ports.0,nr=2,chardev=files,name=files"
+		-chardev "file,id=status,path=$run/status"
+		-device "virtserialport,bus=ports.0,nr=3,chardev=status,name=status"
+	)
+	if [ -n "$terminal" ]; then
+		machine_command+=(-device "virtconsole,bus=ports.0,nr=0,chardev=terminal")
+	else
+		machine_command+=(-device
+			"virtserialport,bus=ports.0,nr=1,chardev=terminal,name=output")
+	fi
+	for ((i = 0; i < edu; i++)); do
+		machine_command+=(-device edu)
+	done
+}
+
+# QEMU is one process, and gone when it has ended.
+sweep_machine()
+{
+	:
+}
+
+# QEMU ends well, whatever becomes of the kernel in it.
+machine_failed()
+{
+	cat "$run/errors" >&2
+	show_tail
+	die "QEMU ended with status $1"
+}
