@@ -37,6 +37,9 @@ demo:
 check:
 	@tools/vm/check $(TESTS)
 
+bench:
+	@tools/bench/bench
+
 lint:
 	@tools/lint
 
@@ -58,11 +61,12 @@ help:
 	@echo 'make install         install both; DESTDIR and PREFIX are honoured'
 	@echo 'make demo            see it work: a file through real DMA, in a virtual machine'
 	@echo 'make check           all tests, in virtual machines; TESTS="kunit abi" for some'
+	@echo 'make bench           nurseries and their peers measured, in virtual machines'
 	@echo 'make lint            checkpatch, sparse, kernel-doc, shellcheck'
 	@echo 'make vm              a shell in a virtual machine; KERNEL=stock or debug'
 	@echo 'make clean           remove what was built here'
 	@echo
-	@echo 'demo, check, lint and vm install what Debian packages they need and keep the rest'
+	@echo 'demo, check, bench, lint and vm install what Debian packages they need and keep the rest'
 	@echo 'in $${NURSERY_CACHE:-$${XDG_CACHE_HOME:-~/.cache}/nursery}; "tools/vm/vm clean" empties it.'
 
-.PHONY: all modules tools install demo check lint vm clean packages help
+.PHONY: all modules tools install demo check bench lint vm clean packages help
