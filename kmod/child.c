@@ -259,7 +259,7 @@ void nursery_child_finish(struct nursery_child *c)
 
 	/* Still counted, so @n stays for the cancel. */
 	if (is_error(c))
-		nursery_fail(n, c->result);
+		nursery_fail(n, result);
 	if (c->fn)
 		runner_destroy(c);
 	trace_nursery_child_done(n, c);

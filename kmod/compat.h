@@ -6,10 +6,8 @@
 #ifndef _NURSERY_COMPAT_H
 #define _NURSERY_COMPAT_H
 
-#include <linux/fs.h>
 #include <linux/hrtimer.h>
 #include <linux/kthread.h>
-#include <linux/mm.h>
 #include <linux/version.h>
 #include <linux/workqueue.h>
 

@@ -11,6 +11,7 @@
 #include <linux/capability.h>
 #include <linux/fs.h>
 #include <linux/miscdevice.h>
+#include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/pid.h>
 #include <linux/poll.h>
@@ -141,7 +142,8 @@ static ssize_t copy_records(struct nursery_file *file, char __user *buf, size_t 
 		}
 		done += sizeof(record);
 		kfree(call);
-		if (!--file->outstanding)
+		WRITE_ONCE(file->outstanding, file->outstanding - 1);
+		if (!file->outstanding)
 			wake_up(&file->wait);
 	}
 	return done;

@@ -21,7 +21,7 @@ struct nursery_file {
 
 	/* Spawns, reads and the making of the buffer, one at a time. */
 	struct mutex		lock;
-	unsigned long		outstanding;	/* calls whose record has not been read; lock */
+	unsigned long		outstanding;	/* calls, record not read; written under lock */
 	void			*buffer;	/* set once: release; read: acquire */
 	size_t			buffer_size;	/* valid once @buffer is */
 

@@ -7,11 +7,12 @@
  * At most NURSERY_LIST_MAX entries are made under the lock; what goes beyond the
  * caller's array is counted by nurseries.
  */
+#include <linux/mm.h>
 #include <linux/pid.h>
 #include <linux/sched.h>
+#include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/uaccess.h>
-#include <linux/vmalloc.h>
 
 #include "file.h"
 #include "list.h"

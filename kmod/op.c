@@ -211,7 +211,7 @@ int nursery_call_spawn(struct nursery_file *file, const char *name, const u64 *a
 		nursery_child_complete(&call->user, 0);
 		return err;
 	}
-	file->outstanding++;
+	WRITE_ONCE(file->outstanding, file->outstanding + 1);
 	/*
 	 * A cancel between on_cancel and the spawn found nothing to cancel. Full
 	 * barriers here and in cancel_call(), as each side writes, then reads what

@@ -139,7 +139,10 @@ static void wait_for_children(struct nursery *n)
 		else
 			wait_for_completion(&waiter.wake);
 	}
-	/* Read locklessly by nursery_cancelled() only, which looks at another bit. */
+	/*
+	 * Read locklessly, as a hint that orders nothing, by nursery_cancelled() and
+	 * nursery_is_open(). Who acts on it asks again under the lock: admit().
+	 */
 	WRITE_ONCE(n->state, n->state | NURSERY_CLOSED);
 	raw_spin_unlock_irq(&n->lock);
 }

@@ -103,6 +103,7 @@ static int edu_transfer(struct nursery *n, struct edu_device *edu, dma_addr_t sr
 	if (err)
 		return err;
 
+	/* Ordered before the start below, and pairs with the xchg() of edu_complete(). */
 	xchg(&edu->transfer, &transfer);
 	if (nursery_on_cancel(&transfer.child, &transfer.on_cancel, edu_cancel)) {
 		edu_complete(edu, -ECANCELED);
