@@ -3,75 +3,80 @@
  * Cancel: a sticky flag that travels down (I3).
  *
  * In a first pass, under nursery_tree_lock, every nursery of the subtree and
- * every child in it is marked, and what there is to do is collected: children
- * that have not started, to be ended, and cancel handlers, to be called. In a
- * second pass, without locks, it is done, at once and in the canceller's
- * context (I6). Each handler that was collected pins its child, and a pinned or
- * not ended child keeps its nursery, so the second pass refers to nothing that
- * can go away.
+ * every child that runs in it is marked, and what there is to do is collected:
+ * children that have not started, to be ended, a list at a time, and cancel
+ * handlers, to be called. In a second pass, without locks, it is done, at once and in
+ * the canceller's context (I6). Each handler that was collected pins its child, and a
+ * pinned or not ended child keeps its nursery, so the second pass refers to nothing
+ * that can go away.
  *
  * Nested nurseries are cancelled with -ECANCELED and not with the cause: what
  * their joins return then is not an error to their parents (I7), and the cause
  * is told once, by the nursery that was cancelled.
  */
 #include <linux/export.h>
-#include <linux/hrtimer.h>
 #include <linux/nursery_op.h>
-#include <linux/sched/task_stack.h>
 
 #include "internal.h"
 #include "trace.h"
 
 /* What the first pass collects for the second. */
 struct cancel_batch {
-	struct list_head unstarted;	/* struct nursery_child, by node */
-	struct list_head handlers;	/* struct nursery_cancel_handler, by node */
+	struct list_head unstarted;		/* the first child of each ring, by node */
+	struct nursery_cancel_handler *handlers;
 };
 
 static void batch_init(struct cancel_batch *batch)
 {
 	INIT_LIST_HEAD(&batch->unstarted);
-	INIT_LIST_HEAD(&batch->handlers);
+	batch->handlers = NULL;
 }
 
-/* Context: child->nursery->lock held. */
-static void collect_unstarted(struct nursery_child *c, struct cancel_batch *batch)
-{
-	WRITE_ONCE(c->cancelled, true);
-	WRITE_ONCE(c->state, CHILD_COMPLETING);
-	c->result = -ECANCELED;
-	list_move_tail(&c->node, &batch->unstarted);
-}
-
-/* Context: child->nursery->lock held. */
-static void collect_handlers(struct nursery_child *c, struct cancel_batch *batch)
+/* Context: child->nursery->lock held, which is the lock of its handlers; it runs. */
+static void mark_running(struct nursery_child *c, struct cancel_batch *batch)
 {
 	struct nursery_cancel_handler *h;
 
-	WRITE_ONCE(c->cancelled, true);
-	list_for_each_entry(h, &c->handlers, node) {
-		h->running = true;
+	atomic_or(NURSERY_CHILD_CANCELLED, &c->state);
+	while ((h = c->handlers)) {
+		c->handlers = h->next;
+		h->state = NURSERY_HANDLER_RUNNING;
+		h->next = batch->handlers;
+		batch->handlers = h;
 		c->pins++;
 	}
-	list_splice_tail_init(&c->handlers, &batch->handlers);
 }
 
-/* Context: child->nursery->lock held, the child not finished. */
-static void mark_child(struct nursery_child *c, struct cancel_batch *batch)
+/* Mark what a worker runs, and take what it has not started. nursery->lock held. */
+static void mark_worker(struct nursery_worker *w, struct cancel_batch *batch)
 {
-	switch (READ_ONCE(c->state)) {
-	case CHILD_QUEUED:
-		if (!nursery_child_retract(c)) {
-			/* It is being started: its runner will see the mark and skip it. */
-			WRITE_ONCE(c->cancelled, true);
+	raw_spin_lock(&w->lock);
+	/* Not yet ended: it goes out of w->child, under this lock, before it is. */
+	if (w->child)
+		mark_running(w->child, batch);
+	if (w->batch) {
+		list_add_tail(&w->batch->node, &batch->unstarted);
+		w->batch = NULL;
+	}
+	raw_spin_unlock(&w->lock);
+}
+
+/* A child that an executor has, or hardware. Context: nursery->lock held. */
+static void mark_other(struct nursery *n, struct nursery_child *c, struct cancel_batch *batch)
+{
+	switch (child_phase(atomic_read(&c->state))) {
+	case CHILD_SUBMITTED:
+		if (nursery_child_retract(n, c)) {
+			if (n->max_active)
+				n->nr_active--;
+			list_add_tail(&c->node, &batch->unstarted);
 			return;
 		}
-		fallthrough;
-	case CHILD_WAITING:
-		collect_unstarted(c, batch);
+		/* Its executor will run it yet, see the mark, and skip the function. */
+		atomic_or(NURSERY_CHILD_CANCELLED, &c->state);
 		return;
 	case CHILD_RUNNING:
-		collect_handlers(c, batch);
+		mark_running(c, batch);
 		return;
 	}
 }
@@ -79,19 +84,20 @@ static void mark_child(struct nursery_child *c, struct cancel_batch *batch)
 /* Context: nursery_tree_lock held. */
 static void mark_nursery(struct nursery *n, int cause, struct cancel_batch *batch)
 {
-	struct nursery_child *c, *next;
+	struct nursery_worker *w;
+	struct nursery_child *c;
+	struct hlist_node *next;
 
 	raw_spin_lock(&n->lock);
 	if (!(n->state & (NURSERY_CANCELLED | NURSERY_CLOSED))) {
 		n->cause = cause;
 		WRITE_ONCE(n->state, n->state | NURSERY_CANCELLED);
 		trace_nursery_cancel(n);
-		list_for_each_entry(c, &n->running, node)
-			mark_child(c, batch);
-		list_for_each_entry_safe(c, next, &n->queued, node)
-			mark_child(c, batch);
-		list_for_each_entry_safe(c, next, &n->waiting, node)
-			mark_child(c, batch);
+		hlist_for_each_entry(w, &n->workers, node)
+			mark_worker(w, batch);
+		hlist_for_each_entry_safe(c, next, &n->others, other)
+			mark_other(n, c, batch);
+		list_splice_tail_init(&n->ready, &batch->unstarted);
 	}
 	raw_spin_unlock(&n->lock);
 }
@@ -115,10 +121,26 @@ static void call_handler(struct nursery_cancel_handler *h)
 	h->fn(h);
 
 	raw_spin_lock_irqsave(&n->lock, flags);
-	h->running = false;
+	h->state = NURSERY_HANDLER_OFF;
 	nursery_wake_waiters(n, h, 0);
 	raw_spin_unlock_irqrestore(&n->lock, flags);
 	nursery_child_unpin(c);
+}
+
+/* End a ring of children that did not start. Its last one may be the nursery's last. */
+static void end_unstarted(struct nursery_child *first)
+{
+	struct nursery *n = first->nursery;
+	unsigned long flags;
+	unsigned int nr;
+
+	/* With a bound they come one by one: see ready.c. */
+	if (n->max_active)
+		INIT_LIST_HEAD(&first->ring);
+	nr = nursery_children_skip(n, first);
+	raw_spin_lock_irqsave(&n->lock, flags);
+	nursery_uncount(n, nr);
+	raw_spin_unlock_irqrestore(&n->lock, flags);
 }
 
 /* The second pass. Handlers first: somebody's sleep ends with each. */
@@ -127,14 +149,13 @@ static void carry_out(struct cancel_batch *batch)
 	struct nursery_cancel_handler *h;
 	struct nursery_child *c;
 
-	while ((h = list_first_entry_or_null(&batch->handlers, struct nursery_cancel_handler,
-					     node))) {
-		list_del_init(&h->node);
+	while ((h = batch->handlers)) {
+		batch->handlers = h->next;
 		call_handler(h);
 	}
 	while ((c = list_first_entry_or_null(&batch->unstarted, struct nursery_child, node))) {
-		list_del_init(&c->node);
-		nursery_child_unpin(c);
+		list_del(&c->node);
+		end_unstarted(c);
 	}
 }
 
@@ -164,13 +185,42 @@ void nursery_cancel(struct nursery *n, int cause)
 }
 EXPORT_SYMBOL_GPL(nursery_cancel);
 
+/* Mark a child that has not finished. Context: nursery->lock held. */
+static void mark_child(struct nursery *n, struct nursery_child *c, struct cancel_batch *batch)
+{
+	struct nursery_worker *w;
+
+	/* What is ENDING is started or ended by somebody else, and so is what he has. */
+	if (child_phase(atomic_read(&c->state)) == CHILD_QUEUED) {
+		if (nursery_unqueue(n, c)) {
+			list_add_tail(&c->node, &batch->unstarted);
+			return;
+		}
+	}
+	if (!c->fn || child_phase(atomic_read(&c->state)) == CHILD_SUBMITTED) {
+		mark_other(n, c, batch);
+		return;
+	}
+	hlist_for_each_entry(w, &n->workers, node) {
+		bool found;
+
+		raw_spin_lock(&w->lock);
+		found = w->child == c;
+		if (found)
+			mark_running(c, batch);
+		raw_spin_unlock(&w->lock);
+		if (found)
+			return;
+	}
+}
+
 /* The nurseries that @c opened; @c itself is not looked at. nursery_tree_lock held. */
 static void mark_opened_by(struct nursery *n, const struct nursery_child *c,
 			   struct cancel_batch *batch)
 {
 	struct nursery *below;
 
-	list_for_each_entry(below, &n->nested, sibling)
+	hlist_for_each_entry(below, &n->nested, sibling)
 		if (below->parent == c)
 			mark_subtree(below, -ECANCELED, batch);
 }
@@ -193,16 +243,18 @@ void nursery_child_cancel(struct nursery_child *c)
 
 	batch_init(&batch);
 	raw_spin_lock_irqsave(&nursery_tree_lock, flags);
-	switch (smp_load_acquire(&c->state)) {	/* pairs with CHILD_DONE's release */
+	switch (child_phase(atomic_read_acquire(&c->state))) {	/* pairs with the end */
 	case CHILD_IDLE:
-	case CHILD_CLAIMED:
 	case CHILD_DONE:
 		break;
 	default:
 		/* Not finished under the tree lock: its nursery stays while we hold it. */
 		n = READ_ONCE(c->nursery);
 		raw_spin_lock(&n->lock);
-		mark_child(c, &batch);
+		mark_child(n, c, &batch);
+		/* If it had a place below max_active, that is free. */
+		nursery_submit_waiting(n);
+		nursery_offer(n);
 		raw_spin_unlock(&n->lock);
 		mark_opened_by(n, c, &batch);
 	}
@@ -225,11 +277,11 @@ static bool mark_call(struct nursery *n, u64 id, struct cancel_batch *batch)
 
 	raw_spin_lock(&n->lock);
 	/* The caller's half of a call is external: running from the start. */
-	list_for_each_entry(c, &n->running, node) {
+	hlist_for_each_entry(c, &n->others, other) {
 		call = nursery_call_of(c);
 		if (!call || c != &call->user || call->id != id)
 			continue;
-		mark_child(c, batch);
+		mark_other(n, c, batch);
 		found = true;
 		break;
 	}
@@ -303,7 +355,7 @@ void nursery_fail(struct nursery *n, int error)
 		n->error = error;
 	raw_spin_unlock_irqrestore(&n->lock, flags);
 
-	if (!(n->flags & NURSERY_SUPERVISE))
+	if (!(n->state & NURSERY_SUPERVISE))
 		nursery_cancel(n, error);
 }
 
@@ -331,22 +383,33 @@ int nursery_on_cancel(struct nursery_child *c, struct nursery_cancel_handler *h,
 
 	h->child = c;
 	h->fn = fn;
-	h->running = false;
-	INIT_LIST_HEAD(&h->node);
 
 	raw_spin_lock_irqsave(&n->lock, flags);
 	if (!nursery_child_cancelled(c)) {
-		list_add_tail(&h->node, &c->handlers);
+		h->state = NURSERY_HANDLER_ON;
+		h->next = c->handlers;
+		c->handlers = h;
 		raw_spin_unlock_irqrestore(&n->lock, flags);
 		return 0;
 	}
-	h->running = true;
+	h->state = NURSERY_HANDLER_RUNNING;
 	c->pins++;
 	raw_spin_unlock_irqrestore(&n->lock, flags);
 	call_handler(h);
 	return -ECANCELED;
 }
 EXPORT_SYMBOL_GPL(nursery_on_cancel);
+
+static void unlink_handler(struct nursery_cancel_handler *h)
+{
+	struct nursery_cancel_handler **at = &h->child->handlers;
+
+	/* A child has one or two. */
+	while (*at != h)
+		at = &(*at)->next;
+	*at = h->next;
+	h->state = NURSERY_HANDLER_OFF;
+}
 
 /**
  * nursery_off_cancel - take a cancel handler off
@@ -366,11 +429,11 @@ void nursery_off_cancel(struct nursery_cancel_handler *h)
 	might_sleep();
 
 	raw_spin_lock_irq(&n->lock);
-	running = h->running;
+	running = h->state == NURSERY_HANDLER_RUNNING;
 	if (running)
 		nursery_add_waiter(n, &waiter, h);
-	else
-		list_del_init(&h->node);
+	else if (h->state == NURSERY_HANDLER_ON)
+		unlink_handler(h);
 	raw_spin_unlock_irq(&n->lock);
 	if (running)
 		wait_for_completion(&waiter.wake);
@@ -380,83 +443,9 @@ EXPORT_SYMBOL_GPL(nursery_off_cancel);
 /* The child ends: its handlers are not called any more. nursery->lock held. */
 void nursery_drop_handlers(struct nursery_child *c)
 {
-	struct nursery_cancel_handler *h, *next;
-
-	WARN_ONCE(c->fn && !list_empty(&c->handlers),
+	WARN_ONCE(c->fn && c->handlers,
 		  "nursery: child %ps of \"%s\" returned with a cancel handler on\n",
 		  c->fn, c->nursery->name);
-	list_for_each_entry_safe(h, next, &c->handlers, node)
-		list_del_init(&h->node);
+	while (c->handlers)
+		unlink_handler(c->handlers);
 }
-
-static enum hrtimer_restart deadline_passed(struct hrtimer *timer)
-{
-	nursery_cancel(container_of(timer, struct nursery, timer), -ETIMEDOUT);
-	return HRTIMER_NORESTART;
-}
-
-void nursery_timer_setup(struct nursery *n)
-{
-	if (object_is_on_stack(n)) {
-		n->state |= NURSERY_ONSTACK;
-		hrtimer_setup_on_stack(&n->timer, deadline_passed, CLOCK_MONOTONIC,
-				       HRTIMER_MODE_ABS);
-	} else {
-		hrtimer_setup(&n->timer, deadline_passed, CLOCK_MONOTONIC, HRTIMER_MODE_ABS);
-	}
-}
-
-/* After this the timer refers to the nursery no more. Context: Process context, closed. */
-void nursery_timer_stop(struct nursery *n)
-{
-	hrtimer_cancel(&n->timer);
-	if (n->state & NURSERY_ONSTACK)
-		destroy_hrtimer_on_stack(&n->timer);
-}
-
-/**
- * nursery_set_deadline - cancel a nursery with -ETIMEDOUT at a time
- * @n: the nursery
- * @when: absolute CLOCK_MONOTONIC; KTIME_MAX: no deadline. May be moved either
- *	way; one that has passed cancels at once.
- *
- * Has no effect once the last child has finished and the nursery is joined.
- *
- * Context: Any, hard interrupts included.
- */
-void nursery_set_deadline(struct nursery *n, ktime_t when)
-{
-	unsigned long flags;
-
-	raw_spin_lock_irqsave(&n->lock, flags);
-	/* Closed under this lock: after it the timer is never started again. */
-	if (!(n->state & NURSERY_CLOSED)) {
-		WRITE_ONCE(n->deadline, when);
-		if (when == KTIME_MAX)
-			hrtimer_try_to_cancel(&n->timer);
-		else
-			hrtimer_start(&n->timer, when, HRTIMER_MODE_ABS);
-	}
-	raw_spin_unlock_irqrestore(&n->lock, flags);
-}
-EXPORT_SYMBOL_GPL(nursery_set_deadline);
-
-/**
- * nursery_effective_deadline - when a nursery is cancelled at the latest
- * @n: the nursery
- *
- * Context: Any.
- * Return: the earliest of its own deadline and those above it; KTIME_MAX: none.
- */
-ktime_t nursery_effective_deadline(const struct nursery *n)
-{
-	ktime_t when = KTIME_MAX;
-	unsigned long flags;
-
-	raw_spin_lock_irqsave(&nursery_tree_lock, flags);
-	for (; n; n = n->up)
-		when = min(when, READ_ONCE(n->deadline));
-	raw_spin_unlock_irqrestore(&nursery_tree_lock, flags);
-	return when;
-}
-EXPORT_SYMBOL_GPL(nursery_effective_deadline);

@@ -1,30 +1,134 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Executors: where children run.
+ * Executors on workqueues: work items that serve an executor's queue.
  *
- * On a workqueue, a child's runner is a work item. To take it back is
- * cancel_work(), which never waits: either the item is still pending and then
- * nobody will run it, or a worker has it.
+ * A work item cannot be in a child, nor in the executor: a workqueue takes an item
+ * at the same address with the same function for the one that still runs, and
+ * queues it behind that worker, which may be blocked in another child. So items
+ * come from a pool of the module, and go back when the server is done.
+ *
+ * The pool starts with SERVERS. A server that is about to run children, and so may
+ * block for long, adds one where few are left; it must not wait for memory, as its
+ * queue may be one that memory waits for. If that fails, fewer run at once. The
+ * last RESERVE are for callers' queues: those that are used on the way to free
+ * memory (R9) do not wait for it, so their items come back. As with a mempool, a
+ * reserve is enough then. Our own executors go on with threads.
+ *
+ * They do that, too, when WORKERS of their items are in use, long before the
+ * workqueue's own limit: beyond that limit an item waits for the blocked ones, and
+ * they may wait for a child that it would start.
  */
 #include <linux/export.h>
 #include <linux/module.h>
+#include <linux/slab.h>
 
 #include "internal.h"
 
-static void wq_submit(const struct nursery_executor *e, struct nursery_runner *r)
+#define SERVERS	64
+#define RESERVE	16
+#define WORKERS	256
+
+struct wq_server {
+	struct nursery_server	server;
+	struct work_struct	work;
+	struct llist_node	all;
+	struct wq_server	*next;		/* free */
+};
+
+static struct {
+	raw_spinlock_t		lock;		/* @free, @nr_free */
+	struct wq_server	*free;
+	unsigned int		nr_free;
+	struct llist_head	all;		/* what was allocated; only grows */
+	struct wq_server	first[SERVERS];
+} pool = { .lock = __RAW_SPIN_LOCK_UNLOCKED(pool.lock) };
+
+static void serve(struct work_struct *work);
+
+static void server_put(struct wq_server *s)
 {
-	queue_work(e->wq, &r->work);
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&pool.lock, flags);
+	s->next = pool.free;
+	pool.free = s;
+	pool.nr_free++;
+	raw_spin_unlock_irqrestore(&pool.lock, flags);
 }
 
-static bool wq_retract(const struct nursery_executor *e, struct nursery_runner *r)
+/* Context: Any. Return: one, unless no more than @leave are left. */
+static struct wq_server *server_get(unsigned int leave)
 {
-	return cancel_work(&r->work);
+	struct wq_server *s = NULL;
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&pool.lock, flags);
+	if (pool.nr_free > leave) {
+		s = pool.free;
+		pool.free = s->next;
+		pool.nr_free--;
+	}
+	raw_spin_unlock_irqrestore(&pool.lock, flags);
+	return s;
+}
+
+static void server_init(struct wq_server *s)
+{
+	static __maybe_unused struct lock_class_key key;
+
+	raw_spin_lock_init(&s->server.lock);
+	__INIT_WORK_KEY(&s->work, serve, 0, &key);
+	server_put(s);
+}
+
+/* Context: Process context. */
+static void add_server(void)
+{
+	struct wq_server *s = kzalloc(sizeof(*s), GFP_NOWAIT | __GFP_NOWARN);
+
+	if (!s)
+		return;
+	llist_add(&s->all, &pool.all);
+	server_init(s);
+}
+
+static void serve(struct work_struct *work)
+{
+	struct wq_server *s = container_of(work, struct wq_server, work);
+
+	if (READ_ONCE(pool.nr_free) < 2 * RESERVE)
+		add_server();
+	nursery_queue_serve(&s->server);
+	server_put(s);
+}
+
+/* nursery_queue.ask. Context: queue->lock held. */
+static bool ask_workqueue(struct nursery_executor *e)
+{
+	struct nursery_queue *q = &e->queue;
+	bool ours = q->limit;
+	struct wq_server *s = NULL;
+
+	if (!ours || q->nr_workers < q->limit)
+		s = server_get(ours ? RESERVE : 0);
+	if (!s)
+		return ours && nursery_threads_lend(e);
+
+	/* Nobody else refers to it, and queue_work() orders this before its run. */
+	s->server.executor = e;
+	s->server.counted = ours;
+	if (ours)
+		q->nr_workers++;
+	else
+		q->asked = &s->server;
+	queue_work(e->wq, &s->work);
+	return true;
 }
 
 static const struct nursery_executor_ops wq_ops = {
 	.name		= "workqueue",
-	.submit		= wq_submit,
-	.retract	= wq_retract,
+	.submit		= nursery_queue_submit,
+	.retract	= nursery_queue_retract,
 };
 
 /**
@@ -33,33 +137,105 @@ static const struct nursery_executor_ops wq_ops = {
  * @wq: the queue. A reclaim-safe one if the scope is on the way to free memory
  *	(R9). Destroy it after the nurseries have been joined.
  *
+ * As many children run at once as @wq allows. A joiner that has run out of stack
+ * has a thread start the children that it waits for, whatever @wq is.
+ *
  * Context: Any.
  */
 void nursery_executor_init_wq(struct nursery_executor *e, struct workqueue_struct *wq)
 {
 	e->ops = &wq_ops;
 	e->wq = wq;
+	nursery_queue_init(&e->queue, ask_workqueue, 0);
 }
 EXPORT_SYMBOL_GPL(nursery_executor_init_wq);
 
-static struct nursery_executor unbound = { .ops = &wq_ops };
+static struct nursery_executor unbound, percpu, highpri, inline_executor;
 
-/*
- * nursery_executor_unbound - the default executor: any CPU, and as many children
- * at once as a workqueue allows
- */
+/* nursery_executor_unbound - the default executor: any CPU */
 const struct nursery_executor *const nursery_executor_unbound = &unbound;
 EXPORT_SYMBOL_GPL(nursery_executor_unbound);
 
-int nursery_executor_start(void)
+/*
+ * nursery_executor_percpu - on the CPU that spawned: for short children that find
+ * their data in its cache
+ */
+const struct nursery_executor *const nursery_executor_percpu = &percpu;
+EXPORT_SYMBOL_GPL(nursery_executor_percpu);
+
+/* nursery_executor_highpri - on the CPU that spawned, before others' work */
+const struct nursery_executor *const nursery_executor_highpri = &highpri;
+EXPORT_SYMBOL_GPL(nursery_executor_highpri);
+
+/*
+ * nursery_executor_inline - inside the spawn, which must then be in a context that
+ * the child can run in. Children for which there is no place below max_active, or
+ * no room on the stack, go where those of nursery_executor_unbound go.
+ */
+const struct nursery_executor *const nursery_executor_inline = &inline_executor;
+EXPORT_SYMBOL_GPL(nursery_executor_inline);
+
+/* Not WQ_MEM_RECLAIM: children may wait for anything. */
+static const struct {
+	struct nursery_executor *executor;
+	struct nursery_executor_ops ops;
+	const char *name;
+	unsigned int flags;
+} builtin[] = {
+#define OPS(_name)	{ .name = _name, .submit = nursery_queue_submit,	\
+			  .retract = nursery_queue_retract }
+	{ &unbound, OPS("unbound"), "nursery", WQ_UNBOUND },
+	{ &percpu, OPS("percpu"), "nursery_percpu", WQ_PERCPU },
+	{ &highpri, OPS("highpri"), "nursery_highpri", WQ_PERCPU | WQ_HIGHPRI },
+	{ &inline_executor, OPS("inline"), "nursery_inline", WQ_UNBOUND },
+#undef OPS
+};
+
+/* A joiner woke before its last server has left our text: wait for that too (R6). */
+static void pool_stop(void)
 {
-	/* Not WQ_MEM_RECLAIM: children may wait for anything. */
-	unbound.wq = alloc_workqueue("nursery", WQ_UNBOUND, WQ_MAX_ACTIVE);
-	return unbound.wq ? 0 : -ENOMEM;
+	struct wq_server *s, *next;
+	unsigned int i;
+
+	for (i = 0; i < SERVERS; i++)
+		cancel_work_sync(&pool.first[i].work);
+	llist_for_each_entry_safe(s, next, llist_del_all(&pool.all), all) {
+		cancel_work_sync(&s->work);
+		kfree(s);
+	}
 }
 
-/* A joiner woke before its last worker has left our text: wait for that too (R6). */
+static void destroy_queues(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(builtin); i++)
+		if (builtin[i].executor->wq)
+			destroy_workqueue(builtin[i].executor->wq);
+}
+
+int nursery_executor_start(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < SERVERS; i++)
+		server_init(&pool.first[i]);
+	for (i = 0; i < ARRAY_SIZE(builtin); i++) {
+		struct nursery_executor *e = builtin[i].executor;
+
+		e->ops = &builtin[i].ops;
+		nursery_queue_init(&e->queue, ask_workqueue, WORKERS);
+		e->wq = alloc_workqueue("%s", builtin[i].flags, WQ_MAX_ACTIVE, builtin[i].name);
+		if (!e->wq) {
+			destroy_queues();
+			return -ENOMEM;
+		}
+	}
+	return 0;
+}
+
 void nursery_executor_stop(void)
 {
-	destroy_workqueue(unbound.wq);
+	destroy_queues();
+	pool_stop();
 }

@@ -49,47 +49,95 @@ static void add(struct snapshot *s, const struct nursery_entry *entry, nursery_f
 	s->nr++;
 }
 
-/* Context: nursery_tree_lock and c->nursery->lock held. */
-static void add_child(struct snapshot *s, const struct nursery_child *c, u32 depth)
+/*
+ * @task runs it; NULL: nobody. Context: nursery_tree_lock and c->nursery->lock held.
+ */
+static void add_child(struct snapshot *s, const struct nursery_child *c, u32 depth, u32 state,
+		      struct task_struct *task)
 {
-	struct task_struct *task = READ_ONCE(c->task);
 	struct nursery_entry entry = {
 		.nursery = c->nursery->id,
 		.depth = depth,
 		.kind = c->fn ? NURSERY_ENTRY_CHILD : NURSERY_ENTRY_EXTERNAL,
+		.state = state,
 		.flags = nursery_child_cancelled(c) ? NURSERY_ENTRY_CANCELLED : 0,
 		.pid = task ? task_pid_vnr(task) : 0,
 	};
 	const struct nursery_call *call = nursery_call_of(c);
 
+	if (s->nr == s->room)
+		return;
 	/* The caller's half of a call is as far as the operation is. */
-	switch (call ? READ_ONCE(call->child.state) : READ_ONCE(c->state)) {
-	case CHILD_WAITING:
-		entry.state = NURSERY_STATE_WAITING;
-		break;
-	case CHILD_QUEUED:
-		entry.state = NURSERY_STATE_QUEUED;
-		break;
-	default:
-		entry.state = NURSERY_STATE_RUNNING;
-	}
-	if (call && c == &call->user)
+	if (call && c == &call->user) {
 		entry.id = call->id;
+		if (child_phase(atomic_read(&call->child.state)) == CHILD_QUEUED)
+			entry.state = NURSERY_STATE_QUEUED;
+	}
 	if (call || !c->fn)
 		strscpy(entry.name, call ? call->name : "transfer", sizeof(entry.name));
 	add(s, &entry, call ? NULL : c->fn);
 }
 
-/* Context: nursery_tree_lock and nursery->lock held. */
-static void add_children(struct snapshot *s, const struct list_head *children, u32 depth)
+/* What a worker runs and what it will. Context: as add_child(). */
+static void add_worker(struct snapshot *s, struct nursery_worker *w, u32 depth)
 {
 	struct nursery_child *c;
 
-	list_for_each_entry(c, children, node) {
+	raw_spin_lock(&w->lock);
+	if (w->child)
+		add_child(s, w->child, depth, NURSERY_STATE_RUNNING, w->task);
+	if (w->batch) {
+		add_child(s, w->batch, depth, NURSERY_STATE_QUEUED, NULL);
+		list_for_each_entry(c, &w->batch->ring, ring)
+			add_child(s, c, depth, NURSERY_STATE_QUEUED, NULL);
+	}
+	raw_spin_unlock(&w->lock);
+}
+
+/* The entries from @from on, the oldest first: the list has the youngest there. */
+static void reverse(struct snapshot *s, u32 from)
+{
+	u32 to = s->nr;
+
+	while (to > from + 1)
+		swap(s->items[from++], s->items[--to]);
+}
+
+/* Context: nursery_tree_lock and nursery->lock held. */
+static void add_children(struct snapshot *s, struct nursery *n, u32 depth)
+{
+	struct nursery_child *first, *c;
+	struct nursery_worker *w;
+	u32 from;
+
+	hlist_for_each_entry(w, &n->workers, node)
+		add_worker(s, w, depth);
+	from = s->nr;
+	hlist_for_each_entry(c, &n->others, other)
+		add_child(s, c, depth, child_phase(atomic_read(&c->state)) == CHILD_SUBMITTED ?
+			  NURSERY_STATE_QUEUED : NURSERY_STATE_RUNNING, NULL);
+	reverse(s, from);
+	list_for_each_entry(first, &n->ready, node) {
 		if (s->nr == s->room)
 			return;
-		add_child(s, c, depth);
+		add_child(s, first, depth,
+			  n->max_active ? NURSERY_STATE_WAITING : NURSERY_STATE_QUEUED, NULL);
+		if (n->max_active)
+			continue;
+		list_for_each_entry(c, &first->ring, ring)
+			add_child(s, c, depth, NURSERY_STATE_QUEUED, NULL);
 	}
+}
+
+/* Not finished, as far as their workers have told. Context: nursery->lock held. */
+static u32 nr_children(struct nursery *n)
+{
+	u32 nr = n->nr_children;
+	struct nursery_worker *w;
+
+	hlist_for_each_entry(w, &n->workers, node)
+		nr -= READ_ONCE(w->finished);
+	return nr;
 }
 
 /* A nursery and its children; where there is no room, count. nursery_tree_lock held. */
@@ -108,7 +156,7 @@ static void add_nursery(struct snapshot *s, struct nursery *n, u32 depth)
 	strscpy(entry.name, n->name, sizeof(entry.name));
 
 	raw_spin_lock(&n->lock);
-	all = s->nr + 1 + n->nr_children;
+	all = s->nr + 1 + nr_children(n);
 	if (s->nr >= s->room) {
 		s->nr = all;
 		raw_spin_unlock(&n->lock);
@@ -116,14 +164,13 @@ static void add_nursery(struct snapshot *s, struct nursery *n, u32 depth)
 	}
 	entry.state = n->state & NURSERY_CLOSED ? NURSERY_STATE_RELEASING : NURSERY_STATE_OPEN;
 	entry.flags = n->state & NURSERY_CANCELLED ? NURSERY_ENTRY_CANCELLED : 0;
-	entry.nr_children = n->nr_children;
+	entry.nr_children = nr_children(n);
 	entry.nr_resources = READ_ONCE(n->nr_resources);
 	entry.cause = n->cause;
-	entry.deadline = n->deadline == KTIME_MAX ? 0 : ktime_to_ns(n->deadline);
+	entry.deadline = n->deadline.expires == KTIME_MAX ? 0 :
+			 ktime_to_ns(n->deadline.expires);
 	add(s, &entry, NULL);
-	add_children(s, &n->running, depth + 1);
-	add_children(s, &n->queued, depth + 1);
-	add_children(s, &n->waiting, depth + 1);
+	add_children(s, n, depth + 1);
 	if (s->nr == s->room)
 		s->nr = all;
 	raw_spin_unlock(&n->lock);

@@ -50,3 +50,33 @@ bool nursery_dep_room(void)
 {
 	return current->lockdep_depth < HELP_LOCK_DEPTH;
 }
+
+/*
+ * To lockdep, a join of one child is a join of its nursery (R8). That may go
+ * meanwhile: a copy is taken while it is there.
+ */
+void nursery_dep_join_child(struct nursery_child *c)
+{
+	struct lockdep_map map;
+	struct nursery *n;
+	unsigned int level;
+	bool look = false;
+
+	raw_spin_lock_irq(&nursery_tree_lock);
+	switch (child_phase(atomic_read_acquire(&c->state))) {	/* pairs with the end */
+	case CHILD_IDLE:
+	case CHILD_DONE:
+		break;
+	default:
+		/* Not finished under the tree lock: its nursery stays while we hold it. */
+		n = c->nursery;
+		look = n->dep_level < MAX_LOCKDEP_SUBCLASSES && !lock_is_held(&n->dep_map);
+		level = n->dep_level;
+		lockdep_copy_map(&map, &n->dep_map);
+	}
+	raw_spin_unlock_irq(&nursery_tree_lock);
+	if (!look)
+		return;
+	lock_acquire(&map, level, 0, 0, 1, NULL, _RET_IP_);
+	lock_release(&map, _RET_IP_);
+}

@@ -9,9 +9,13 @@ static int __init nursery_start(void)
 {
 	int err;
 
-	err = nursery_executor_start();
+	nursery_deadline_start();
+	err = nursery_threads_start();
 	if (err)
 		return err;
+	err = nursery_executor_start();
+	if (err)
+		goto stop_threads;
 	err = nursery_core_ops_start();
 	if (err)
 		goto stop_executor;
@@ -24,6 +28,8 @@ stop_core_ops:
 	nursery_core_ops_stop();
 stop_executor:
 	nursery_executor_stop();
+stop_threads:
+	nursery_threads_stop();
 	return err;
 }
 
@@ -32,6 +38,8 @@ static void __exit nursery_stop(void)
 	nursery_dev_stop();
 	nursery_core_ops_stop();
 	nursery_executor_stop();
+	nursery_threads_stop();
+	nursery_deadline_stop();
 }
 
 module_init(nursery_start);

@@ -2,32 +2,29 @@
 /*
  * The scope: init and join.
  *
- * Theory of operation. A nursery counts its children that have not finished.
- * The count only falls under nursery->lock, as the last thing that the end of a
- * child does with the nursery, and the joiner reads it under the same lock. So
- * when the joiner has seen zero, the last child has let go of the lock and
- * nobody but the joiner will touch the nursery again: it may lie on the
- * joiner's stack.
+ * Theory of operation. A nursery counts its children that have not finished. The
+ * count only falls under nursery->lock, as the last thing that who ended a child, or
+ * many, does with the nursery, and the joiner reads it under the same lock. So when
+ * the joiner has seen zero, the last of them has let go of the lock and nobody but
+ * the joiner will touch the nursery again: it may lie on the joiner's stack.
  *
- * The joiner does not wait for what it can do itself. It takes back children
- * from the executor and runs them in its own context, and sleeps only while all
- * that are left have been started elsewhere. So no join depends on a free
- * worker (I5). It goes on as long as children spawn siblings; the moment at
- * which it finds none left closes the nursery, under the lock that spawn takes,
- * so a spawn either is joined or is refused.
+ * The joiner does not wait for what it can do itself. It is a worker like others
+ * (worker.c): it takes children and runs them in its own context, and sleeps only
+ * while all that are left have been started elsewhere. So no join depends on a free
+ * worker (I5). Where half of its stack is used, as in a nursery in a nursery in a
+ * nursery, it leaves its children to threads, of which there is one for each that
+ * blocks. It goes on as long as children spawn siblings; the moment at which it finds
+ * none left closes the nursery, under the lock that spawn takes, so a spawn either is
+ * joined or is refused.
  *
- * Then, in this order: the deadline's timer is stopped, what the nursery owns is
+ * Then, in this order: the deadline is taken back, what the nursery owns is
  * released, last in first out (I2), and the nursery leaves the tree, after which
  * no cancel and no listing can find it.
  */
 #include <linux/export.h>
-#include <linux/sched/task_stack.h>
 
 #include "internal.h"
 #include "trace.h"
-
-/* What running a child needs of the stack, and the same again for its callees. */
-#define HELP_STACK	(THREAD_SIZE / 2)
 
 /**
  * __nursery_init - open a scope; use nursery_init()
@@ -47,24 +44,23 @@ void __nursery_init(struct nursery *n, const struct nursery_params *params,
 		params = &defaults;
 
 	raw_spin_lock_init(&n->lock);
-	n->state = 0;
-	n->flags = params->flags & (NURSERY_SUPERVISE | NURSERY_NO_HELP);
-	n->max_active = params->max_active;
-	n->nr_active = 0;
+	n->state = params->flags & NURSERY_USER_FLAGS;
 	n->nr_children = 0;
+	n->nr_active = 0;
+	n->max_active = params->max_active;
 	n->nr_resources = 0;
 	n->error = 0;
 	n->cause = 0;
-	INIT_LIST_HEAD(&n->waiting);
-	INIT_LIST_HEAD(&n->queued);
-	INIT_LIST_HEAD(&n->running);
-	INIT_LIST_HEAD(&n->waiters);
+	INIT_LIST_HEAD(&n->ready);
+	INIT_HLIST_HEAD(&n->others);
+	INIT_HLIST_HEAD(&n->workers);
+	n->waiters = NULL;
 	n->resources = NULL;
 	n->executor = params->executor ?: nursery_executor_unbound;
-	n->deadline = KTIME_MAX;
+	INIT_LIST_HEAD(&n->listed);
+	timerqueue_init(&n->deadline);
+	n->deadline.expires = KTIME_MAX;
 	n->name = params->name ?: "nursery";
-	n->id = nursery_new_id();
-	nursery_timer_setup(n);
 	nursery_tree_add(n, params->parent, params->outer);
 	nursery_dep_init(n, key, key_name);
 	trace_nursery_open(n);
@@ -78,27 +74,34 @@ EXPORT_SYMBOL_GPL(__nursery_init);
 void nursery_add_waiter(struct nursery *n, struct nursery_waiter *w, const void *key)
 {
 	w->key = key;
+	w->next = n->waiters;
 	init_completion(&w->wake);
-	list_add_tail(&w->node, &n->waiters);
+	n->waiters = w;
 }
 
 /*
- * Wake who waits for @key. complete() is a full barrier and takes the lock that
- * the sleeper takes before it leaves, so @w may lie on the sleeper's stack.
+ * Wake who waits for @key, and say whether there was anybody. complete() is a full
+ * barrier and takes the lock that the sleeper takes before it leaves, so @w may lie
+ * on the sleeper's stack.
  *
  * Context: nursery->lock held.
  */
-void nursery_wake_waiters(struct nursery *n, const void *key, int result)
+bool nursery_wake_waiters(struct nursery *n, const void *key, int result)
 {
-	struct nursery_waiter *w, *next;
+	struct nursery_waiter **at = &n->waiters, *w;
+	bool woke = false;
 
-	list_for_each_entry_safe(w, next, &n->waiters, node) {
-		if (w->key != key)
+	while ((w = *at)) {
+		if (w->key != key) {
+			at = &w->next;
 			continue;
-		list_del(&w->node);
+		}
+		*at = w->next;
 		w->result = result;
 		complete(&w->wake);
+		woke = true;
 	}
+	return woke;
 }
 
 /* What join returns (I7). Context: the nursery is closed. */
@@ -109,41 +112,99 @@ int nursery_result(const struct nursery *n)
 	return n->state & NURSERY_CANCELLED ? n->cause : 0;
 }
 
-/* May this task run one more child on top of what it has on its stack? */
-bool nursery_room_to_help(void)
+/* One of those that an executor was given one by one. Context: nursery->lock held. */
+static bool take_submitted(struct nursery *n, struct nursery_worker *w)
 {
-	unsigned long here = (unsigned long)&here;
+	struct nursery_child *c;
 
-	return nursery_dep_room() &&
-	       here - (unsigned long)end_of_stack(current) > HELP_STACK;
+	hlist_for_each_entry(c, &n->others, other) {
+		if (child_phase(atomic_read(&c->state)) == CHILD_SUBMITTED &&
+		    nursery_child_retract(n, c)) {
+			nursery_worker_start(n, w, c);
+			return true;
+		}
+	}
+	return false;
+}
+
+/* The same, but to have threads run them all. Context: nursery->lock held. */
+static void leave_to_threads(struct nursery *n)
+{
+	struct nursery_child *c;
+	struct hlist_node *next;
+
+	hlist_for_each_entry_safe(c, next, &n->others, other) {
+		if (child_phase(atomic_read(&c->state)) != CHILD_SUBMITTED ||
+		    !nursery_child_retract(n, c))
+			continue;
+		if (n->max_active) {
+			n->nr_active--;
+			c->executor = nursery_executor_thread;
+		}
+		atomic_set(&c->state, (atomic_read(&c->state) & ~CHILD_PHASE) | CHILD_QUEUED);
+		nursery_ready_add(n, c);
+	}
+	if (!list_empty(&n->ready))
+		nursery_queue_move(n);
+	nursery_offer(n);
+}
+
+/*
+ * Find something to run, or leave it to others.
+ *
+ * Context: nursery->lock held.
+ */
+static bool help(struct nursery *n, struct nursery_worker *w)
+{
+	const struct nursery_executor *e = n->executor;
+
+	if (n->state & NURSERY_NO_HELP)
+		return false;
+	if (!nursery_room_to_help()) {
+		leave_to_threads(n);
+		return false;
+	}
+	if (!nursery_worker_take(n, w))
+		return take_submitted(n, w);
+	/* It may block: somebody is to come for the others. */
+	if (nursery_is_queue(e) && nursery_worker_leaves_some(n, w) &&
+	    !READ_ONCE(e->queue.due))
+		nursery_queue_kick(e);
+	return true;
 }
 
 /* Run or wait for children until there are none, then close the nursery. */
 static void wait_for_children(struct nursery *n)
 {
 	struct nursery_waiter waiter;
-	struct nursery_child *c;
+	struct nursery_worker w;
 
+	nursery_worker_init(&w);
+	raw_spin_lock_irq(&n->lock);
 	for (;;) {
-		raw_spin_lock_irq(&n->lock);
-		c = !(n->flags & NURSERY_NO_HELP) && nursery_room_to_help() ?
-			nursery_child_steal(n) : NULL;
-		if (!c && !n->nr_children)
+		if (n->nr_children != w.finished && help(n, &w)) {
+			raw_spin_unlock_irq(&n->lock);
+			nursery_worker_run(n, &w);
+			raw_spin_lock_irq(&n->lock);
+			nursery_worker_over(n, &w);
+			continue;
+		}
+		if (!hlist_unhashed(&w.node))
+			nursery_worker_leave(n, &w);
+		if (!n->nr_children)
 			break;
-		if (!c)
-			nursery_add_waiter(n, &waiter, n);
+		nursery_add_waiter(n, &waiter, n);
 		raw_spin_unlock_irq(&n->lock);
-
-		if (c)
-			nursery_child_run(c);
-		else
-			wait_for_completion(&waiter.wake);
+		wait_for_completion(&waiter.wake);
+		raw_spin_lock_irq(&n->lock);
 	}
 	/*
 	 * Read locklessly, as a hint that orders nothing, by nursery_cancelled() and
 	 * nursery_is_open(). Who acts on it asks again under the lock: admit().
 	 */
 	WRITE_ONCE(n->state, n->state | NURSERY_CLOSED);
+	if (!list_empty(&n->listed))
+		nursery_queue_unlist(n);
 	raw_spin_unlock_irq(&n->lock);
 }
 
@@ -179,7 +240,8 @@ int nursery_join(struct nursery *n)
 	if (nursery_dep_acquire(n))
 		nursery_dep_release(n);
 	wait_for_children(n);
-	nursery_timer_stop(n);
+	if (n->state & NURSERY_TIMED)
+		nursery_deadline_end(n);
 	trace_nursery_join(n, nursery_result(n));
 	nursery_release_all(n);
 	nursery_tree_del(n);

@@ -7,20 +7,25 @@
  * Cancel and listing walk it in pre-order, by pointers and not by recursion, so
  * depth costs no stack.
  */
-#include <linux/atomic.h>
 #include <linux/sched.h>
 
 #include "internal.h"
 
 DEFINE_RAW_SPINLOCK(nursery_tree_lock);
-static LIST_HEAD(roots);	/* struct nursery, by sibling; nursery_tree_lock */
+static HLIST_HEAD(roots);	/* struct nursery, by sibling; nursery_tree_lock */
+
+static u64 last_id;		/* nursery_tree_lock */
 
 /* For nurseries and calls: never 0, never used twice. Context: Any. */
 u64 nursery_new_id(void)
 {
-	static atomic64_t last;
+	unsigned long flags;
+	u64 id;
 
-	return atomic64_inc_return_relaxed(&last);
+	raw_spin_lock_irqsave(&nursery_tree_lock, flags);
+	id = ++last_id;
+	raw_spin_unlock_irqrestore(&nursery_tree_lock, flags);
+	return id;
 }
 
 /* Enter the tree; below a cancelled child or nursery, as a cancelled nursery. */
@@ -29,13 +34,14 @@ void nursery_tree_add(struct nursery *n, struct nursery_child *parent, struct nu
 	struct nursery *up = parent ? parent->nursery : outer;
 	unsigned long flags;
 
-	INIT_LIST_HEAD(&n->nested);
+	INIT_HLIST_HEAD(&n->nested);
 	n->up = up;
 	n->parent = parent;
 
 	/* Cancel marks and walks under this lock: it finds us, or we find its mark. */
 	raw_spin_lock_irqsave(&nursery_tree_lock, flags);
-	list_add_tail(&n->sibling, up ? &up->nested : &roots);
+	n->id = ++last_id;
+	hlist_add_head(&n->sibling, up ? &up->nested : &roots);
 	if (parent ? nursery_child_cancelled(parent) : outer && nursery_cancelled(outer)) {
 		n->cause = -ECANCELED;
 		n->state |= NURSERY_CANCELLED;
@@ -46,18 +52,20 @@ void nursery_tree_add(struct nursery *n, struct nursery_child *parent, struct nu
 /* Leave the tree. What is still open below is a bug of the caller: it survives as a root. */
 void nursery_tree_del(struct nursery *n)
 {
-	struct nursery *below, *next;
+	struct nursery *below;
+	struct hlist_node *next;
 	unsigned long flags;
 
 	raw_spin_lock_irqsave(&nursery_tree_lock, flags);
-	list_for_each_entry_safe(below, next, &n->nested, sibling) {
+	hlist_for_each_entry_safe(below, next, &n->nested, sibling) {
 		WARN(1, "nursery: \"%s\" was joined with \"%s\" below it still open\n",
 		     n->name, below->name);
 		below->up = NULL;
 		below->parent = NULL;
-		list_move_tail(&below->sibling, &roots);
+		hlist_del(&below->sibling);
+		hlist_add_head(&below->sibling, &roots);
 	}
-	list_del(&n->sibling);
+	hlist_del(&n->sibling);
 	raw_spin_unlock_irqrestore(&nursery_tree_lock, flags);
 }
 
@@ -68,38 +76,41 @@ void nursery_tree_del(struct nursery *n)
  */
 struct nursery *nursery_tree_next(struct nursery *n, struct nursery *root)
 {
-	if (!list_empty(&n->nested))
-		return list_first_entry(&n->nested, struct nursery, sibling);
+	if (!hlist_empty(&n->nested))
+		return hlist_entry(n->nested.first, struct nursery, sibling);
 	for (; n != root; n = n->up)
-		if (!list_is_last(&n->sibling, &n->up->nested))
-			return list_next_entry(n, sibling);
+		if (n->sibling.next)
+			return hlist_entry(n->sibling.next, struct nursery, sibling);
 	return NULL;
 }
 
 /* The root after @n (NULL: the first), or NULL. Context: nursery_tree_lock held. */
 struct nursery *nursery_tree_next_root(struct nursery *n)
 {
-	struct list_head *next = n ? n->sibling.next : roots.next;
+	return hlist_entry_safe(n ? n->sibling.next : roots.first, struct nursery, sibling);
+}
 
-	return next == &roots ? NULL : list_entry(next, struct nursery, sibling);
+/* Does this task run a child of @n? Context: Any. */
+static bool runs_child_of(struct nursery *n)
+{
+	struct nursery_worker *w;
+	bool here = false;
+
+	raw_spin_lock(&n->lock);
+	hlist_for_each_entry(w, &n->workers, node)
+		here |= w->task == current && w->child;
+	raw_spin_unlock(&n->lock);
+	return here;
 }
 
 /* Does this task run a child of the subtree of @root? nursery_tree_lock held. */
 static bool subtree_runs_here(struct nursery *root)
 {
-	struct nursery_child *c;
 	struct nursery *n;
 
-	for (n = root; n; n = nursery_tree_next(n, root)) {
-		raw_spin_lock(&n->lock);
-		list_for_each_entry(c, &n->running, node) {
-			if (c->task == current) {
-				raw_spin_unlock(&n->lock);
-				return true;
-			}
-		}
-		raw_spin_unlock(&n->lock);
-	}
+	for (n = root; n; n = nursery_tree_next(n, root))
+		if (runs_child_of(n))
+			return true;
 	return false;
 }
 
@@ -109,6 +120,9 @@ bool nursery_runs_here(struct nursery *n)
 	unsigned long flags;
 	bool here;
 
+	/* A look without locks is enough: if we were there, we would have written it. */
+	if (hlist_empty(&n->workers) && hlist_empty(&n->nested))
+		return false;
 	raw_spin_lock_irqsave(&nursery_tree_lock, flags);
 	here = subtree_runs_here(n);
 	raw_spin_unlock_irqrestore(&nursery_tree_lock, flags);
@@ -122,11 +136,17 @@ bool nursery_runs_here(struct nursery *n)
  */
 bool nursery_child_runs_here(struct nursery_child *c)
 {
-	struct nursery *n;
+	struct nursery *n = c->nursery;
+	struct nursery_worker *w;
+	bool here = false;
 
-	if (READ_ONCE(c->task) == current)
+	raw_spin_lock(&n->lock);
+	hlist_for_each_entry(w, &n->workers, node)
+		here |= w->task == current && w->child == c;
+	raw_spin_unlock(&n->lock);
+	if (here)
 		return true;
-	list_for_each_entry(n, &c->nursery->nested, sibling)
+	hlist_for_each_entry(n, &c->nursery->nested, sibling)
 		if (n->parent == c && subtree_runs_here(n))
 			return true;
 	return false;

@@ -13,19 +13,24 @@
 #ifndef _LINUX_NURSERY_H
 #define _LINUX_NURSERY_H
 
+#include <linux/atomic.h>
 #include <linux/compiler.h>
-#include <linux/hrtimer.h>
 #include <linux/ktime.h>
 #include <linux/list.h>
+#include <linux/llist.h>
 #include <linux/lockdep.h>
 #include <linux/spinlock.h>
+#include <linux/timerqueue.h>
 #include <linux/types.h>
 #include <linux/workqueue.h>
 
+struct cpumask;
 struct nursery;
 struct nursery_child;
 struct nursery_executor;
 struct nursery_resource;
+struct nursery_server;
+struct nursery_waiter;
 
 /**
  * typedef nursery_fn_t - what a child does
@@ -78,16 +83,11 @@ struct nursery_params {
 };
 
 /**
- * struct nursery_runner - one child on its way through an executor
- * @work: for executors that are workqueues: initialised, calls nursery_runner_run()
- *
- * An executor queues runners; in process context it calls nursery_runner_run()
- * once for each, or queues @work.
+ * struct nursery_runner - one child on its way through an executor of the caller's
+ * @node: for the executor, from submit() until it calls nursery_runner_run()
  */
 struct nursery_runner {
-	struct work_struct		work;
-	/* private: */
-	const struct nursery_executor	*executor;
+	struct llist_node		node;
 };
 
 /**
@@ -107,18 +107,57 @@ struct nursery_executor_ops {
 	bool (*retract)(const struct nursery_executor *e, struct nursery_runner *r);
 };
 
+/* private: what an executor of ours has to do; see kmod/queue.c */
+struct nursery_queue {
+	raw_spinlock_t		lock;		/* all below */
+	unsigned int		due;		/* a worker was asked for and has not yet looked */
+	unsigned int		nr_workers;	/* work items that serve it */
+	unsigned int		limit;		/* of nr_workers; 0: the workqueue's own */
+	struct list_head	nurseries;	/* that may have something to take, by listed */
+	struct llist_node	*first;		/* runners that came one by one ... */
+	struct llist_node	**last;		/* ... in order */
+	struct nursery_server	*asked;		/* who is due, if it can part from us */
+	bool			(*ask)(struct nursery_executor *e);	/* for a worker */
+	struct list_head	lent;		/* waits for a thread; see thread.c */
+};
+
 /**
  * struct nursery_executor - where children run
- * @ops: the implementation
+ * @ops: the implementation. An executor of the caller's own sets this only.
  * @wq: the queue of an executor made by nursery_executor_init_wq()
  */
 struct nursery_executor {
 	const struct nursery_executor_ops	*ops;
 	struct workqueue_struct			*wq;
+	/* private: of executors that workers of ours serve; else all zero */
+	struct nursery_queue			queue;
 };
 
 extern const struct nursery_executor *const nursery_executor_unbound;
+extern const struct nursery_executor *const nursery_executor_percpu;
+extern const struct nursery_executor *const nursery_executor_highpri;
+extern const struct nursery_executor *const nursery_executor_thread;
+extern const struct nursery_executor *const nursery_executor_inline;
 
+/**
+ * struct nursery_thread_attrs - how the threads of an executor are scheduled
+ * @policy: SCHED_NORMAL, SCHED_BATCH, SCHED_IDLE, SCHED_FIFO or SCHED_RR
+ * @priority: 1 to 99 for SCHED_FIFO and SCHED_RR; else 0
+ * @nice: -20 to 19; 0 for SCHED_FIFO and SCHED_RR
+ * @cpus: where they may run; NULL: anywhere
+ * @node: NUMA node of their stacks; NUMA_NO_NODE: any
+ */
+struct nursery_thread_attrs {
+	unsigned int		policy;
+	int			priority;
+	int			nice;
+	const struct cpumask	*cpus;
+	int			node;
+};
+
+const struct nursery_executor *
+nursery_executor_create_threads(const char *name, const struct nursery_thread_attrs *attrs);
+void nursery_executor_destroy_threads(const struct nursery_executor *e);
 void nursery_executor_init_wq(struct nursery_executor *e, struct workqueue_struct *wq);
 void nursery_runner_run(struct nursery_runner *r);
 
@@ -130,29 +169,28 @@ void nursery_runner_run(struct nursery_runner *r);
  */
 struct nursery {
 	/* private: */
-	raw_spinlock_t			lock;		/* all below, but for "tree" */
+	raw_spinlock_t			lock;		/* all down to "tree" */
 	unsigned int			state;		/* enum nursery_state; read locklessly */
-	unsigned int			flags;
-	unsigned int			max_active;
-	unsigned int			nr_active;	/* function children queued or running */
-	unsigned int			nr_children;	/* not finished, of any kind */
+	unsigned int			nr_children;	/* not counted as finished, of any kind */
+	unsigned int			nr_active;	/* started and not over; if max_active */
+	unsigned int			max_active;	/* set by nursery_init(); 0: no bound */
 	unsigned int			nr_resources;
 	int				error;		/* the first real error */
 	int				cause;		/* why it was cancelled */
-	struct list_head		waiting;	/* children beyond max_active */
-	struct list_head		queued;		/* children given to the executor */
-	struct list_head		running;	/* started, hardware's included */
-	struct list_head		waiters;	/* struct nursery_waiter */
+	struct list_head		ready;		/* children to start; see ready.c */
+	struct hlist_head		others;		/* external, or given to an executor */
+	struct hlist_head		workers;	/* who runs children here */
+	struct nursery_waiter		*waiters;	/* who sleeps, last in first */
 	struct nursery_resource		*resources;	/* last in first */
 	const struct nursery_executor	*executor;
-	struct hrtimer			timer;		/* cancel(-ETIMEDOUT) */
-	ktime_t				deadline;	/* absolute, KTIME_MAX: none */
+	struct list_head		listed;		/* in queue->nurseries; its lock, too */
+	struct timerqueue_node		deadline;	/* cancel(-ETIMEDOUT); see deadline.c */
 
 	/* tree: nursery_tree_lock */
 	struct nursery			*up;		/* the nursery around this one */
 	struct nursery_child		*parent;	/* its child that opened this one */
-	struct list_head		nested;		/* nurseries right below */
-	struct list_head		sibling;	/* in up->nested, or a root */
+	struct hlist_head		nested;		/* nurseries right below, by sibling */
+	struct hlist_node		sibling;
 
 	/* set by nursery_init() and never changed */
 	const char			*name;
@@ -172,19 +210,29 @@ struct nursery {
  */
 struct nursery_child {
 	/* private: */
-	struct list_head	node;		/* waiting, queued or running; nursery->lock */
 	struct nursery		*nursery;	/* valid while the child is not finished */
 	nursery_fn_t		fn;		/* NULL: external, hardware */
 	void			(*done)(struct nursery_child *c);
-	struct list_head	handlers;	/* struct nursery_cancel_handler; nursery->lock */
-	struct task_struct	*task;		/* running it; NULL: nobody, or hardware */
-	struct nursery_runner	runner;
-	unsigned int		state;		/* enum nursery_child_state */
-	unsigned int		pins;		/* what keeps it from ending; nursery->lock */
-	int			result;
-	bool			cancelled;	/* sticky; written under nursery->lock */
-	bool			active;		/* counted in nr_active; nursery->lock */
-	bool			onstack;	/* the work item is on a stack */
+	union {
+		struct list_head	node;	/* the first of its chunk: in nursery->ready */
+		struct hlist_node	other;	/* in nursery->others */
+	};
+	union {
+		struct list_head	ring;	/* not started: the chunk that it is in */
+		struct {			/* not started: given to an executor, or to be */
+			struct nursery_runner		runner;
+			const struct nursery_executor	*executor;
+		};
+		struct {			/* started; nursery->lock */
+			struct nursery_cancel_handler	*handlers;
+			unsigned int			pins;	/* what keeps it from ending */
+		};
+	};
+	atomic_t		state;		/* enum nursery_child_state and flags */
+	union {
+		int		result;
+		unsigned int	chunk;		/* first of a chunk: how many that has */
+	};
 };
 
 /**
@@ -194,11 +242,18 @@ struct nursery_child {
  */
 struct nursery_cancel_handler {
 	/* private: */
-	struct list_head	node;		/* child->handlers; nursery->lock */
-	struct nursery_child	*child;
-	void			(*fn)(struct nursery_cancel_handler *h);
-	bool			running;	/* fn is to be called, or runs; nursery->lock */
+	struct nursery_cancel_handler	*next;		/* child->handlers; nursery->lock */
+	struct nursery_child		*child;
+	void				(*fn)(struct nursery_cancel_handler *h);
+	enum {
+		NURSERY_HANDLER_OFF,
+		NURSERY_HANDLER_ON,
+		NURSERY_HANDLER_RUNNING,		/* is to be called, or runs */
+	} state;						/* nursery->lock */
 };
+
+/* private: nursery_child->state, beside what kmod/internal.h has */
+#define NURSERY_CHILD_CANCELLED	BIT(3)	/* sticky */
 
 /* scope */
 
@@ -318,8 +373,8 @@ int nursery_sleep(struct nursery_child *c, ktime_t duration);
  */
 static inline bool nursery_child_cancelled(const struct nursery_child *c)
 {
-	/* A hint to stop, it orders nothing: pairs with the WRITE_ONCE()s in cancel.c. */
-	return READ_ONCE(c->cancelled);
+	/* A hint to stop, it orders nothing. */
+	return atomic_read(&c->state) & NURSERY_CHILD_CANCELLED;
 }
 
 /* what a scope owns */

@@ -1,0 +1,385 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The executor of threads: for children that block for long, or need a thread of
+ * their own.
+ *
+ * A pool of kthreads that serve a queue as work items do. Who asks for one wakes
+ * an idle thread; if there is none, the keeper, a work item, makes one. A thread that
+ * finds nothing to do is idle. The keeper comes by from time to time and stops those
+ * that were idle all that time. It alone makes and stops threads, so kthread_stop()
+ * finds every thread where it was left.
+ *
+ * One of these pools belongs to the module. It is also where the executors on
+ * workqueues get more workers from when theirs are all in use, and where joiners
+ * without stack leave their nurseries: nobody waits for a thread that others
+ * occupy. What that takes is memory for stacks; while there is none the keeper tries
+ * again and again.
+ */
+#include <linux/err.h>
+#include <linux/export.h>
+#include <linux/kthread.h>
+#include <linux/module.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
+#include <linux/topology.h>
+#include <uapi/linux/sched/types.h>
+
+#include "internal.h"
+
+#define IDLE_TIME	(5 * HZ)
+#define RETRY_TIME	(HZ / 100 + 1)
+
+struct threads {
+	struct nursery_executor		executor;
+	struct nursery_thread_attrs	attrs;
+	cpumask_var_t			cpus;		/* attrs.cpus */
+	char				name[TASK_COMM_LEN];
+
+	raw_spinlock_t			lock;		/* all below; inside queue->lock */
+	struct list_head		idle;		/* struct thread; last idle first */
+	struct list_head		lent;		/* struct nursery_queue, by lent */
+	bool				asked;		/* our own queue is to be served */
+	unsigned int			wanted;		/* threads to make */
+	unsigned int			nr;
+	struct delayed_work		keeper;
+};
+
+struct thread {
+	struct list_head		node;		/* threads->idle, or empty: woken */
+	struct threads			*threads;
+	struct task_struct		*task;
+	unsigned long			idle_since;	/* jiffies */
+};
+
+static struct threads builtin = { .attrs = { .node = NUMA_NO_NODE } };
+/* Not nursery_executor_unbound's: making threads must not wait for children. */
+static struct workqueue_struct *keepers;
+
+static struct threads *to_threads(struct nursery_executor *e)
+{
+	return container_of(e, struct threads, executor);
+}
+
+/* See to it that a thread looks for something to do. Context: threads->lock held. */
+static void summon(struct threads *t)
+{
+	struct thread *thread = list_first_entry_or_null(&t->idle, struct thread, node);
+
+	if (thread) {
+		list_del_init(&thread->node);
+		wake_up_process(thread->task);
+		return;
+	}
+	t->wanted++;
+	mod_delayed_work(keepers, &t->keeper, 0);
+}
+
+/* nursery_queue.ask. Context: queue->lock held. */
+static bool ask_threads(struct nursery_executor *e)
+{
+	struct threads *t = to_threads(e);
+
+	raw_spin_lock(&t->lock);
+	t->asked = true;
+	summon(t);
+	raw_spin_unlock(&t->lock);
+	return true;
+}
+
+/* Serve the queue of an executor of the module once. Context: its queue->lock held. */
+bool nursery_threads_lend(struct nursery_executor *e)
+{
+	raw_spin_lock(&builtin.lock);
+	if (list_empty(&e->queue.lent))
+		list_add_tail(&e->queue.lent, &builtin.lent);
+	summon(&builtin);
+	raw_spin_unlock(&builtin.lock);
+	return true;
+}
+
+/* Whose queue the calling thread is to serve next; or NULL, and it is idle. */
+static struct nursery_executor *next_to_serve(struct threads *t, struct thread *self)
+{
+	struct nursery_executor *e = NULL;
+	struct nursery_queue *q;
+
+	raw_spin_lock_irq(&t->lock);
+	q = list_first_entry_or_null(&t->lent, struct nursery_queue, lent);
+	if (q) {
+		list_del_init(&q->lent);
+		e = container_of(q, struct nursery_executor, queue);
+	} else if (t->asked) {
+		t->asked = false;
+		e = &t->executor;
+	} else {
+		self->idle_since = jiffies;
+		list_add(&self->node, &t->idle);
+	}
+	raw_spin_unlock_irq(&t->lock);
+	return e;
+}
+
+static bool is_idle(struct threads *t, struct thread *self)
+{
+	bool idle;
+
+	raw_spin_lock_irq(&t->lock);
+	idle = !list_empty(&self->node);
+	raw_spin_unlock_irq(&t->lock);
+	return idle;
+}
+
+static int thread_fn(void *data)
+{
+	struct thread *self = data;
+	struct threads *t = self->threads;
+	struct nursery_server server = { .named = true };
+
+	raw_spin_lock_init(&server.lock);
+	for (;;) {
+		server.executor = next_to_serve(t, self);
+		if (server.executor) {
+			nursery_queue_serve(&server);
+			continue;
+		}
+		nursery_take_name(t->name);
+		for (;;) {
+			/* Idle: no load, and not for the hung-task detector to count. */
+			set_current_state(TASK_IDLE);
+			if (kthread_should_stop()) {
+				__set_current_state(TASK_RUNNING);
+				return 0;
+			}
+			if (!is_idle(t, self))
+				break;
+			schedule();
+		}
+		__set_current_state(TASK_RUNNING);
+	}
+}
+
+static void set_attrs(struct threads *t, struct task_struct *task)
+{
+	const struct nursery_thread_attrs *a = &t->attrs;
+	struct sched_attr attr = {
+		.size		= sizeof(attr),
+		.sched_policy	= a->policy,
+		.sched_priority	= a->priority,
+		.sched_nice	= a->nice,
+	};
+
+	if (a->policy || a->nice)
+		WARN_ON_ONCE(sched_setattr_nocheck(task, &attr));
+	/* Of the CPUs that are asked for, some may be gone: then any will do. */
+	if (a->cpus)
+		set_cpus_allowed_ptr(task, t->cpus);
+}
+
+static int make_thread(struct threads *t)
+{
+	struct thread *thread = kzalloc(sizeof(*thread), GFP_KERNEL);
+	struct task_struct *task;
+
+	if (!thread)
+		return -ENOMEM;
+	INIT_LIST_HEAD(&thread->node);
+	thread->threads = t;
+	task = kthread_create_on_node(thread_fn, thread, t->attrs.node, "%s", t->name);
+	if (IS_ERR(task)) {
+		kfree(thread);
+		return PTR_ERR(task);
+	}
+	thread->task = task;
+	set_attrs(t, task);
+	wake_up_process(task);
+	return 0;
+}
+
+/* Take a thread out that has been idle since before @when, the longest idle. */
+static struct thread *take_idle(struct threads *t, unsigned long when)
+{
+	struct thread *thread = NULL;
+
+	raw_spin_lock_irq(&t->lock);
+	if (!list_empty(&t->idle)) {
+		thread = list_last_entry(&t->idle, struct thread, node);
+		if (time_after(thread->idle_since, when))
+			thread = NULL;
+		else
+			list_del(&thread->node);
+	}
+	raw_spin_unlock_irq(&t->lock);
+	return thread;
+}
+
+static void stop_idle(struct threads *t, unsigned long when)
+{
+	struct thread *thread;
+
+	while ((thread = take_idle(t, when))) {
+		/* It does not look at ->node again: should_stop comes first. */
+		kthread_stop(thread->task);
+		kfree(thread);
+		raw_spin_lock_irq(&t->lock);
+		t->nr--;
+		raw_spin_unlock_irq(&t->lock);
+	}
+}
+
+static void keep(struct work_struct *work)
+{
+	struct threads *t = container_of(to_delayed_work(work), struct threads, keeper);
+	bool failed = false;
+	unsigned int wanted;
+
+	raw_spin_lock_irq(&t->lock);
+	while (t->wanted) {
+		raw_spin_unlock_irq(&t->lock);
+		failed = make_thread(t);
+		raw_spin_lock_irq(&t->lock);
+		if (failed)
+			break;
+		t->wanted--;
+		t->nr++;
+	}
+	wanted = t->wanted;
+	raw_spin_unlock_irq(&t->lock);
+	if (!wanted)
+		stop_idle(t, jiffies - IDLE_TIME);
+
+	raw_spin_lock_irq(&t->lock);
+	if (t->wanted)
+		mod_delayed_work(keepers, &t->keeper, failed ? RETRY_TIME : 0);
+	else if (t->nr)
+		queue_delayed_work(keepers, &t->keeper, IDLE_TIME);
+	raw_spin_unlock_irq(&t->lock);
+}
+
+static const struct nursery_executor_ops thread_ops = {
+	.name		= "thread",
+	.submit		= nursery_queue_submit,
+	.retract	= nursery_queue_retract,
+};
+
+static void threads_init(struct threads *t, const char *name)
+{
+	strscpy(t->name, name, sizeof(t->name));
+	t->executor.ops = &thread_ops;
+	/* Never parted from: it ends after its nurseries, with its threads. */
+	nursery_queue_init(&t->executor.queue, ask_threads, UINT_MAX);
+	raw_spin_lock_init(&t->lock);
+	INIT_LIST_HEAD(&t->idle);
+	INIT_LIST_HEAD(&t->lent);
+	INIT_DELAYED_WORK(&t->keeper, keep);
+}
+
+/* All nurseries have been joined: the threads become idle, if they are not yet. */
+static void threads_end(struct threads *t)
+{
+	bool some;
+
+	for (;;) {
+		/* No more are wanted; one may be under way to become idle. */
+		cancel_delayed_work_sync(&t->keeper);
+		stop_idle(t, jiffies);
+		raw_spin_lock_irq(&t->lock);
+		t->wanted = 0;
+		some = t->nr;
+		raw_spin_unlock_irq(&t->lock);
+		if (!some)
+			break;
+		schedule_timeout_uninterruptible(1);
+	}
+}
+
+static bool attrs_are_right(const struct nursery_thread_attrs *a)
+{
+	if (a->cpus && !cpumask_intersects(a->cpus, cpu_possible_mask))
+		return false;
+	if (a->node != NUMA_NO_NODE && (a->node < 0 || a->node >= MAX_NUMNODES ||
+					!node_online(a->node)))
+		return false;
+	switch (a->policy) {
+	case SCHED_NORMAL:
+	case SCHED_BATCH:
+	case SCHED_IDLE:
+		return !a->priority && a->nice >= MIN_NICE && a->nice <= MAX_NICE;
+	case SCHED_FIFO:
+	case SCHED_RR:
+		return !a->nice && a->priority >= 1 && a->priority < MAX_RT_PRIO;
+	}
+	return false;
+}
+
+/**
+ * nursery_executor_create_threads - an executor with threads of its own
+ * @name: what its idle threads are called; copied, up to 15 characters
+ * @attrs: how they are to be scheduled, copied; NULL: as any kthread
+ *
+ * Threads are made when children need them, one for each that blocks, and stopped
+ * when they have been idle for some seconds. While a thread runs a child it is called
+ * as the child's nursery.
+ *
+ * Context: Process context, may sleep.
+ * Return: the executor, to be given to nursery_executor_destroy_threads(), or
+ *	   ERR_PTR: -EINVAL attributes that can never be right; -ENOMEM.
+ */
+const struct nursery_executor *
+nursery_executor_create_threads(const char *name, const struct nursery_thread_attrs *attrs)
+{
+	struct threads *t;
+
+	if (attrs && !attrs_are_right(attrs))
+		return ERR_PTR(-EINVAL);
+	t = kzalloc(sizeof(*t), GFP_KERNEL);
+	if (!t)
+		return ERR_PTR(-ENOMEM);
+	t->attrs = attrs ? *attrs : builtin.attrs;
+	if (t->attrs.cpus) {
+		if (!alloc_cpumask_var(&t->cpus, GFP_KERNEL)) {
+			kfree(t);
+			return ERR_PTR(-ENOMEM);
+		}
+		cpumask_copy(t->cpus, t->attrs.cpus);
+	}
+	threads_init(t, name);
+	return &t->executor;
+}
+EXPORT_SYMBOL_GPL(nursery_executor_create_threads);
+
+/**
+ * nursery_executor_destroy_threads - the end of such an executor
+ * @e: made by nursery_executor_create_threads(); the nurseries that use it have
+ *	been joined
+ *
+ * Context: Process context, may sleep.
+ */
+void nursery_executor_destroy_threads(const struct nursery_executor *e)
+{
+	struct threads *t = to_threads((struct nursery_executor *)e);
+
+	threads_end(t);
+	if (t->attrs.cpus)
+		free_cpumask_var(t->cpus);
+	kfree(t);
+}
+EXPORT_SYMBOL_GPL(nursery_executor_destroy_threads);
+
+/* nursery_executor_thread - a thread for every child that blocks */
+const struct nursery_executor *const nursery_executor_thread = &builtin.executor;
+EXPORT_SYMBOL_GPL(nursery_executor_thread);
+
+int nursery_threads_start(void)
+{
+	keepers = alloc_workqueue("nursery_keeper", WQ_UNBOUND, 0);
+	if (!keepers)
+		return -ENOMEM;
+	threads_init(&builtin, "nursery");
+	return 0;
+}
+
+void nursery_threads_stop(void)
+{
+	threads_end(&builtin);
+	destroy_workqueue(keepers);
+}
