@@ -22,14 +22,26 @@
 
 /* What the first pass collects for the second. */
 struct cancel_batch {
-	struct list_head unstarted;		/* the first child of each ring, by node */
+	struct nursery_child *unstarted;	/* the first of each list, by pack */
 	struct nursery_cancel_handler *handlers;
 };
 
-static void batch_init(struct cancel_batch *batch)
+/* Lists of children that did not start, each of one nursery. */
+static void add_unstarted(struct cancel_batch *batch, struct llist_node *list)
 {
-	INIT_LIST_HEAD(&batch->unstarted);
-	batch->handlers = NULL;
+	struct nursery_child *first;
+
+	if (!list)
+		return;
+	first = nursery_linked(list);
+	first->pack.next = batch->unstarted ? &batch->unstarted->pack : NULL;
+	batch->unstarted = first;
+}
+
+static void add_unstarted_child(struct cancel_batch *batch, struct nursery_child *c)
+{
+	c->link.next = NULL;
+	add_unstarted(batch, &c->link);
 }
 
 /* Context: child->nursery->lock held, which is the lock of its handlers; it runs. */
@@ -50,15 +62,14 @@ static void mark_running(struct nursery_child *c, struct cancel_batch *batch)
 /* Mark what a worker runs, and take what it has not started. nursery->lock held. */
 static void mark_worker(struct nursery_worker *w, struct cancel_batch *batch)
 {
-	raw_spin_lock(&w->lock);
-	/* Not yet ended: it goes out of w->child, under this lock, before it is. */
-	if (w->child)
-		mark_running(w->child, batch);
-	if (w->batch) {
-		list_add_tail(&w->batch->node, &batch->unstarted);
-		w->batch = NULL;
+	struct nursery_child *c;
+
+	add_unstarted(batch, nursery_worker_disown(w));
+	c = nursery_worker_hold(w);
+	if (c) {
+		mark_running(c, batch);
+		nursery_worker_release(w);
 	}
-	raw_spin_unlock(&w->lock);
 }
 
 /* A child that an executor has, or hardware. Context: nursery->lock held. */
@@ -69,16 +80,31 @@ static void mark_other(struct nursery *n, struct nursery_child *c, struct cancel
 		if (nursery_child_retract(n, c)) {
 			if (n->max_active)
 				n->nr_active--;
-			list_add_tail(&c->node, &batch->unstarted);
+			add_unstarted_child(batch, c);
 			return;
 		}
 		/* Its executor will run it yet, see the mark, and skip the function. */
 		atomic_or(NURSERY_CHILD_CANCELLED, &c->state);
 		return;
-	case CHILD_RUNNING:
+	case CHILD_EXTERNAL:
 		mark_running(c, batch);
 		return;
 	}
+}
+
+/* Set the flag, unless it is set or too late. Context: nursery->lock held. */
+static bool mark_state(struct nursery *n, int cause)
+{
+	s64 old = atomic64_read(&n->state);
+
+	do {
+		if (old & (NURSERY_CANCELLED | NURSERY_CLOSED))
+			return false;
+		/* Read by who sees the flag. Written here alone, under the lock. */
+		n->cause = cause;
+		/* Fully ordered, then the look at what workers have: see worker.c. */
+	} while (!atomic64_try_cmpxchg(&n->state, &old, old | NURSERY_CANCELLED));
+	return true;
 }
 
 /* Context: nursery_tree_lock held. */
@@ -86,18 +112,30 @@ static void mark_nursery(struct nursery *n, int cause, struct cancel_batch *batc
 {
 	struct nursery_worker *w;
 	struct nursery_child *c;
+	struct llist_node *list;
 	struct hlist_node *next;
 
 	raw_spin_lock(&n->lock);
-	if (!(n->state & (NURSERY_CANCELLED | NURSERY_CLOSED))) {
-		n->cause = cause;
-		WRITE_ONCE(n->state, n->state | NURSERY_CANCELLED);
-		trace_nursery_cancel(n);
-		hlist_for_each_entry(w, &n->workers, node)
-			mark_worker(w, batch);
-		hlist_for_each_entry_safe(c, next, &n->others, other)
-			mark_other(n, c, batch);
-		list_splice_tail_init(&n->ready, &batch->unstarted);
+	if (!mark_state(n, cause)) {
+		raw_spin_unlock(&n->lock);
+		return;
+	}
+	trace_nursery_cancel(n);
+	for_each_nursery_worker(w, n)
+		mark_worker(w, batch);
+	hlist_for_each_entry_safe(c, next, &n->others, other)
+		mark_other(n, c, batch);
+	if (n->max_active) {
+		while ((c = list_first_entry_or_null(&n->ready, struct nursery_child, node))) {
+			list_del(&c->node);
+			c->handlers = NULL;
+			c->pins = 0;
+			child_set_phase(c, CHILD_LIVE);
+			add_unstarted_child(batch, c);
+		}
+	} else {
+		while ((list = nursery_ready_grab(n)))
+			add_unstarted(batch, list);
 	}
 	raw_spin_unlock(&n->lock);
 }
@@ -127,20 +165,12 @@ static void call_handler(struct nursery_cancel_handler *h)
 	nursery_child_unpin(c);
 }
 
-/* End a ring of children that did not start. Its last one may be the nursery's last. */
+/* End a list of children that did not start. Its last one may be the nursery's last. */
 static void end_unstarted(struct nursery_child *first)
 {
 	struct nursery *n = first->nursery;
-	unsigned long flags;
-	unsigned int nr;
 
-	/* With a bound they come one by one: see ready.c. */
-	if (n->max_active)
-		INIT_LIST_HEAD(&first->ring);
-	nr = nursery_children_skip(n, first);
-	raw_spin_lock_irqsave(&n->lock, flags);
-	nursery_uncount(n, nr);
-	raw_spin_unlock_irqrestore(&n->lock, flags);
+	nursery_uncount(n, nursery_children_skip(n, &first->link));
 }
 
 /* The second pass. Handlers first: somebody's sleep ends with each. */
@@ -153,8 +183,9 @@ static void carry_out(struct cancel_batch *batch)
 		batch->handlers = h->next;
 		call_handler(h);
 	}
-	while ((c = list_first_entry_or_null(&batch->unstarted, struct nursery_child, node))) {
-		list_del(&c->node);
+	while ((c = batch->unstarted)) {
+		batch->unstarted = c->pack.next ?
+			llist_entry(c->pack.next, struct nursery_child, pack) : NULL;
 		end_unstarted(c);
 	}
 }
@@ -174,10 +205,9 @@ static void carry_out(struct cancel_batch *batch)
  */
 void nursery_cancel(struct nursery *n, int cause)
 {
-	struct cancel_batch batch;
+	struct cancel_batch batch = { };
 	unsigned long flags;
 
-	batch_init(&batch);
 	raw_spin_lock_irqsave(&nursery_tree_lock, flags);
 	mark_subtree(n, cause, &batch);
 	raw_spin_unlock_irqrestore(&nursery_tree_lock, flags);
@@ -185,32 +215,28 @@ void nursery_cancel(struct nursery *n, int cause)
 }
 EXPORT_SYMBOL_GPL(nursery_cancel);
 
-/* Mark a child that has not finished. Context: nursery->lock held. */
+/* Mark a child that has not finished. Context: nursery->lock held, @c held. */
 static void mark_child(struct nursery *n, struct nursery_child *c, struct cancel_batch *batch)
 {
 	struct nursery_worker *w;
 
-	/* What is ENDING is started or ended by somebody else, and so is what he has. */
-	if (child_phase(atomic_read(&c->state)) == CHILD_QUEUED) {
-		if (nursery_unqueue(n, c)) {
-			list_add_tail(&c->node, &batch->unstarted);
-			return;
-		}
+	if (nursery_child_take(n, c, false)) {
+		add_unstarted_child(batch, c);
+		return;
 	}
 	if (!c->fn || child_phase(atomic_read(&c->state)) == CHILD_SUBMITTED) {
 		mark_other(n, c, batch);
 		return;
 	}
-	hlist_for_each_entry(w, &n->workers, node) {
-		bool found;
+	/* Who has taken it and not shown it yet will see the mark, and skip it. */
+	atomic_or(NURSERY_CHILD_CANCELLED, &c->state);
+	for_each_nursery_worker(w, n) {
+		struct nursery_child *running = nursery_worker_hold(w);
 
-		raw_spin_lock(&w->lock);
-		found = w->child == c;
-		if (found)
+		if (running == c)
 			mark_running(c, batch);
-		raw_spin_unlock(&w->lock);
-		if (found)
-			return;
+		if (running)
+			nursery_worker_release(w);
 	}
 }
 
@@ -221,7 +247,7 @@ static void mark_opened_by(struct nursery *n, const struct nursery_child *c,
 	struct nursery *below;
 
 	hlist_for_each_entry(below, &n->nested, sibling)
-		if (below->parent == c)
+		if (nursery_parent(below) == c)
 			mark_subtree(below, -ECANCELED, batch);
 }
 
@@ -237,28 +263,29 @@ static void mark_opened_by(struct nursery *n, const struct nursery_child *c,
  */
 void nursery_child_cancel(struct nursery_child *c)
 {
-	struct cancel_batch batch;
+	struct cancel_batch batch = { };
 	unsigned long flags;
 	struct nursery *n;
 
-	batch_init(&batch);
-	raw_spin_lock_irqsave(&nursery_tree_lock, flags);
-	switch (child_phase(atomic_read_acquire(&c->state))) {	/* pairs with the end */
+	local_irq_save(flags);
+	switch (nursery_child_hold(c)) {
 	case CHILD_IDLE:
 	case CHILD_DONE:
 		break;
 	default:
-		/* Not finished under the tree lock: its nursery stays while we hold it. */
 		n = READ_ONCE(c->nursery);
+		raw_spin_lock(&nursery_tree_lock);
 		raw_spin_lock(&n->lock);
 		mark_child(n, c, &batch);
 		/* If it had a place below max_active, that is free. */
 		nursery_submit_waiting(n);
-		nursery_offer(n);
 		raw_spin_unlock(&n->lock);
 		mark_opened_by(n, c, &batch);
+		raw_spin_unlock(&nursery_tree_lock);
+		nursery_offer_rest(n);
+		nursery_child_release(c);
 	}
-	raw_spin_unlock_irqrestore(&nursery_tree_lock, flags);
+	local_irq_restore(flags);
 	carry_out(&batch);
 }
 EXPORT_SYMBOL_GPL(nursery_child_cancel);
@@ -309,24 +336,25 @@ static bool mark_id(struct nursery *root, u64 id, int cause, struct cancel_batch
  *
  * @within: look at this nursery and what is below; NULL: everywhere
  *
- * Context: Any.
+ * Context: Process context.
  * Return: 0; -ENOENT.
  */
 int nursery_cancel_id(struct nursery *within, u64 id, int cause)
 {
 	struct nursery *root = NULL;
-	struct cancel_batch batch;
+	struct cancel_batch batch = { };
 	unsigned long flags;
 	bool found = false;
 
-	batch_init(&batch);
+	raw_spin_lock(&nursery_roots_lock);
 	raw_spin_lock_irqsave(&nursery_tree_lock, flags);
 	if (within)
 		found = mark_id(within, id, cause, &batch);
 	else
-		while (!found && (root = nursery_tree_next_root(root)))
+		while (!found && (root = nursery_next_root(root)))
 			found = mark_id(root, id, cause, &batch);
 	raw_spin_unlock_irqrestore(&nursery_tree_lock, flags);
+	raw_spin_unlock(&nursery_roots_lock);
 	carry_out(&batch);
 	return found ? 0 : -ENOENT;
 }
@@ -341,7 +369,7 @@ int nursery_cancel_id(struct nursery *within, u64 id, int cause)
 bool nursery_cancelled(const struct nursery *n)
 {
 	/* A hint to stop, it orders nothing. */
-	return READ_ONCE(n->state) & NURSERY_CANCELLED;
+	return atomic64_read(&n->state) & NURSERY_CANCELLED;
 }
 EXPORT_SYMBOL_GPL(nursery_cancelled);
 
@@ -355,7 +383,7 @@ void nursery_fail(struct nursery *n, int error)
 		n->error = error;
 	raw_spin_unlock_irqrestore(&n->lock, flags);
 
-	if (!(n->state & NURSERY_SUPERVISE))
+	if (!(n->flags & NURSERY_SUPERVISE))
 		nursery_cancel(n, error);
 }
 

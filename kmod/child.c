@@ -2,13 +2,20 @@
 /*
  * The life of a child: spawn, begin, end.
  *
- * Whoever takes a child off the list that it is on, under the list's lock, runs it
- * or ends it. So neither do two workers run a child nor does a cancel end one that
- * runs. Of two completions of an external child one is heard, by a cmpxchg.
+ * A spawn takes no lock: it counts itself and the child in nursery->state, which is
+ * also the gate (R1), pushes the child on the nursery's inbox, offers the nursery to
+ * the workers, and counts itself out. So it may touch the nursery until its last step,
+ * although the child may have been run and joined before that.
+ *
+ * Whoever takes a child out of where it is runs it or ends it. So neither do two
+ * workers run a child nor does a cancel end one that runs. Of two completions of an
+ * external child one is heard, by a cmpxchg.
  *
  * A function child is ended by the worker that ran it, with one fully ordered atomic
  * (R10) that fails if there is somebody to tell: a canceller, or one who waits for
- * just this child. Only then is nursery->lock taken.
+ * just this child. Only then is nursery->lock taken. Who has nothing but a pointer to a
+ * child, and wants its nursery, holds the child: it does not become DONE meanwhile, so
+ * its nursery stays.
  *
  * Between completion and end of an external child stand its pins: one for its
  * hardware, one for each of its cancel handlers that is running. Who drops the last
@@ -17,6 +24,7 @@
  * function child's worker can wait for handlers, and does.
  */
 #include <linux/export.h>
+#include <linux/prefetch.h>
 
 #include "internal.h"
 #include "trace.h"
@@ -43,7 +51,8 @@ void nursery_child_init(struct nursery_child *c, nursery_fn_t fn,
 }
 EXPORT_SYMBOL_GPL(nursery_child_init);
 
-static bool has_place(const struct nursery *n)
+/* Context: nursery->lock held. */
+bool nursery_has_place(const struct nursery *n)
 {
 	return !n->max_active || n->nr_active < n->max_active;
 }
@@ -52,7 +61,7 @@ static bool has_place(const struct nursery *n)
 static void submit(struct nursery *n, struct nursery_child *c, const struct nursery_executor *e)
 {
 	c->executor = e;
-	atomic_set(&c->state, (atomic_read(&c->state) & ~CHILD_PHASE) | CHILD_SUBMITTED);
+	child_set_phase(c, CHILD_SUBMITTED);
 	hlist_add_head(&c->other, &n->others);
 	if (n->max_active)
 		n->nr_active++;
@@ -72,85 +81,170 @@ static bool is_chained(const struct nursery *n, const struct nursery_executor *e
  */
 void nursery_submit_waiting(struct nursery *n)
 {
-	if (!n->max_active)
-		return;
-	while (!list_empty(&n->ready) && has_place(n)) {
+	while (n->max_active && !list_empty(&n->ready) && nursery_has_place(n)) {
 		struct nursery_child *c = list_first_entry(&n->ready, struct nursery_child, node);
-		const struct nursery_executor *e = c->executor;
 
-		if (is_chained(n, e))
+		if (is_chained(n, c->executor))
 			break;
-		nursery_ready_take(n);
-		submit(n, c, e);
+		list_del(&c->node);
+		submit(n, c, c->executor);
 	}
 }
 
-/* If there is something that a worker may take, see to it. Context: nursery->lock held. */
-void nursery_offer(struct nursery *n)
+/* Can a joiner take it back, to run it, or to give it to a thread? nursery->lock held. */
+static bool may_retract(const struct nursery_child *c, bool for_threads)
 {
-	if (!list_empty(&n->ready) && has_place(n) && nursery_is_queue(n->executor))
-		nursery_queue_offer(n);
+	return child_phase(atomic_read(&c->state)) == CHILD_SUBMITTED &&
+	       c->executor->ops->retract &&
+	       !(for_threads && c->executor == nursery_executor_thread);
 }
 
-/*
- * The gate (R1): spawn, cancel and the end of join meet under nursery->lock.
- *
- * Context: nursery->lock held.
- */
-static int admit(struct nursery *n, struct nursery_child *c, unsigned int phase)
+bool nursery_has_submitted(struct nursery *n, bool for_threads)
 {
-	unsigned int old;
+	struct nursery_child *c;
+	bool some = false;
 
-	if (unlikely(n->state & (NURSERY_CLOSED | NURSERY_CANCELLED)))
-		return n->state & NURSERY_CLOSED ? -ESHUTDOWN : -ECANCELED;
+	if (hlist_empty(&n->others))
+		return false;
+	raw_spin_lock_irq(&n->lock);
+	hlist_for_each_entry(c, &n->others, other)
+		some |= may_retract(c, for_threads);
+	raw_spin_unlock_irq(&n->lock);
+	return some;
+}
 
-	/* The acquire pairs with the end: what finished the child before is over with it. */
-	old = child_phase(atomic_read_acquire(&c->state));
-	if (unlikely(old != CHILD_IDLE && old != CHILD_DONE))
-		return -EBUSY;
+/* What other executors have been given and have not started is for threads to start. */
+void nursery_submit_to_threads(struct nursery *n)
+{
+	struct nursery_child *c;
+	struct hlist_node *next;
 
-	WRITE_ONCE(c->nursery, n);
-	c->result = 0;
-	n->nr_children++;
-	/* From here on cancel and join may find it, with its nursery: see their acquires. */
-	atomic_set_release(&c->state, phase);
+	raw_spin_lock_irq(&n->lock);
+	hlist_for_each_entry_safe(c, next, &n->others, other) {
+		if (!may_retract(c, true) || !nursery_child_retract(n, c))
+			continue;
+		if (n->max_active)
+			n->nr_active--;
+		submit(n, c, nursery_executor_thread);
+	}
+	raw_spin_unlock_irq(&n->lock);
+}
+
+/* A worker leaves: is there something for others? Context: Any; counted. */
+void nursery_offer_rest(struct nursery *n)
+{
+	unsigned long flags;
+	bool some;
+
+	if (!n->max_active) {
+		some = nursery_ready_any(n);
+	} else {
+		raw_spin_lock_irqsave(&n->lock, flags);
+		some = !list_empty(&n->ready) && nursery_has_place(n);
+		raw_spin_unlock_irqrestore(&n->lock, flags);
+	}
+	if (some)
+		nursery_offer(n);
+}
+
+/* A child that was given to an executor is started by @w. Context: nursery->lock held. */
+void nursery_child_start(struct nursery *n, struct nursery_worker *w, struct nursery_child *c)
+{
+	hlist_del(&c->other);
+	c->handlers = NULL;
+	c->pins = 0;
+	child_set_phase(c, CHILD_LIVE);
+	nursery_worker_give(n, w, c);
+}
+
+/* The gate (R1): count @nr in, unless the nursery is closed or cancelled. Context: Any. */
+static int count_in(struct nursery *n, unsigned int nr)
+{
+	s64 old = atomic64_read(&n->state);
+
+	do {
+		if (unlikely(old & (NURSERY_CLOSED | NURSERY_CANCELLED)))
+			return old & NURSERY_CLOSED ? -ESHUTDOWN : -ECANCELED;
+	} while (!atomic64_try_cmpxchg(&n->state, &old, old + nr * NURSERY_COUNT));
 	return 0;
 }
 
-/* A child of @n has finished or did not start. Context: nursery->lock held. */
-void nursery_uncount(struct nursery *n, unsigned int finished)
+/* Is it neither spawned nor begun? */
+static bool is_free(struct nursery_child *c)
 {
-	n->nr_children -= finished;
-	/* The joiner cannot be past this lock before we are: see scope.c. */
-	if (!n->nr_children)
-		nursery_wake_waiters(n, n, 0);
+	/* The acquire pairs with the end: what finished the child before is over with it. */
+	unsigned int phase = child_phase(atomic_read_acquire(&c->state));
+
+	return phase == CHILD_IDLE || phase == CHILD_DONE;
 }
 
-/* Context: nursery->lock held. */
-static bool may_run_inline(const struct nursery *n, unsigned long flags)
+/* It has been let in. */
+static void set_up(struct nursery *n, struct nursery_child *c, unsigned int phase)
 {
-	return in_task() && !irqs_disabled_flags(flags) && list_empty(&n->ready) &&
-	       has_place(n) && nursery_room_to_help();
+	WRITE_ONCE(c->nursery, n);
+	c->handlers = NULL;
+	c->pins = 0;
+	c->result = 0;
+	/* From here on cancel and join may find it, with its nursery: see their acquires. */
+	atomic_set_release(&c->state, phase);
+	trace_nursery_spawn(n, c);
 }
 
-/* Run it inside the spawn. Context: nursery->lock held; drops it. Process context. */
+/* Run it inside the spawn. Context: Process context, nursery->lock held; drops it. */
 static void run_inline(struct nursery *n, struct nursery_child *c)
 {
 	struct nursery_worker w;
 
-	nursery_worker_init(&w);
+	nursery_worker_init(&w, n->executor);
 	if (n->max_active)
 		n->nr_active++;
-	nursery_worker_start(n, &w, c);
+	nursery_worker_add(n, &w);
+	nursery_worker_give(n, &w, c);
 	raw_spin_unlock_irq(&n->lock);
 
 	nursery_worker_run(n, &w);
-
-	raw_spin_lock_irq(&n->lock);
 	nursery_worker_over(n, &w);
-	nursery_offer(n);
+	nursery_offer_rest(n);
 	nursery_worker_leave(n, &w);
-	raw_spin_unlock_irq(&n->lock);
+}
+
+static bool may_run_inline(struct nursery *n, const struct nursery_executor *e,
+			   unsigned long flags)
+{
+	if (likely(e != nursery_executor_inline) || !in_task() || irqs_disabled_flags(flags) ||
+	    !nursery_room_to_help())
+		return false;
+	return n->max_active ? list_empty(&n->ready) && nursery_has_place(n) : true;
+}
+
+/* All that is not pushed on the inbox of the nursery. */
+static noinline void spawn_slowly(struct nursery *n, struct nursery_child *c,
+				  const struct nursery_executor *e)
+{
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&n->lock, flags);
+	if (may_run_inline(n, e, flags)) {
+		set_up(n, c, CHILD_LIVE);
+		run_inline(n, c);
+		return;
+	}
+	if (n->max_active) {
+		set_up(n, c, CHILD_WAITS);
+		c->executor = e;
+		list_add_tail(&c->node, &n->ready);
+		nursery_submit_waiting(n);
+	} else {
+		set_up(n, c, CHILD_LIVE);
+		submit(n, c, e);
+	}
+	raw_spin_unlock_irqrestore(&n->lock, flags);
+
+	/* A joiner that slept may have somebody to help now. */
+	if (n->max_active)
+		nursery_offer_rest(n);
+	else if (!(n->flags & NURSERY_NO_HELP))
+		nursery_wake_joiner(n);
 }
 
 /**
@@ -171,38 +265,27 @@ static void run_inline(struct nursery *n, struct nursery_child *c)
 int nursery_spawn_on(struct nursery *n, struct nursery_child *c,
 		     const struct nursery_executor *e)
 {
-	unsigned long flags;
 	int err;
 
 	if (unlikely(!c->fn))
 		return -EINVAL;
-
-	raw_spin_lock_irqsave(&n->lock, flags);
-	err = admit(n, c, CHILD_QUEUED);
+	/* The child and ourselves, until we are done with the nursery. */
+	err = count_in(n, 2);
 	if (unlikely(err))
-		goto unlock;
-	trace_nursery_spawn(n, c);
-	if (unlikely(e == nursery_executor_inline) && may_run_inline(n, flags)) {
-		run_inline(n, c);
-		return 0;
+		return err;
+	if (unlikely(!is_free(c))) {
+		nursery_uncount(n, 2);
+		return -EBUSY;
 	}
-	if (unlikely(n->max_active)) {
-		c->executor = e;
-		nursery_ready_add(n, c);
-		nursery_submit_waiting(n);
+	if (likely(is_chained(n, e) && !n->max_active && e != nursery_executor_inline)) {
+		set_up(n, c, CHILD_LIVE);
+		nursery_ready_push(n, c);
 		nursery_offer(n);
-	} else if (likely(is_chained(n, e))) {
-		nursery_ready_add(n, c);
-		nursery_queue_offer(n);
 	} else {
-		submit(n, c, e);
-		/* A joiner that slept may have somebody to help now. */
-		if (!(n->state & NURSERY_NO_HELP))
-			nursery_wake_waiters(n, n, 0);
+		spawn_slowly(n, c, e);
 	}
-unlock:
-	raw_spin_unlock_irqrestore(&n->lock, flags);
-	return err;
+	nursery_uncount(n, 1);
+	return 0;
 }
 EXPORT_SYMBOL_GPL(nursery_spawn_on);
 
@@ -216,7 +299,7 @@ EXPORT_SYMBOL_GPL(nursery_spawn_on);
  */
 int nursery_spawn(struct nursery *n, struct nursery_child *c)
 {
-	return nursery_spawn_on(n, c, READ_ONCE(n->executor));
+	return nursery_spawn_on(n, c, n->executor);
 }
 EXPORT_SYMBOL_GPL(nursery_spawn);
 
@@ -240,23 +323,28 @@ int nursery_child_begin(struct nursery *n, struct nursery_child *c)
 
 	if (c->fn)
 		return -EINVAL;
-
-	raw_spin_lock_irqsave(&n->lock, flags);
-	err = admit(n, c, CHILD_RUNNING);
-	if (!err) {
-		trace_nursery_spawn(n, c);
-		c->handlers = NULL;
-		c->pins = 1;
-		hlist_add_head(&c->other, &n->others);
+	err = count_in(n, 1);
+	if (err)
+		return err;
+	if (!is_free(c)) {
+		nursery_uncount(n, 1);
+		return -EBUSY;
 	}
+	raw_spin_lock_irqsave(&n->lock, flags);
+	set_up(n, c, CHILD_EXTERNAL);
+	c->pins = 1;
+	hlist_add_head(&c->other, &n->others);
+	/* A cancel that came since then has not found it: do what it would have done. */
+	if (atomic64_read(&n->state) & NURSERY_CANCELLED)
+		atomic_or(NURSERY_CHILD_CANCELLED, &c->state);
 	raw_spin_unlock_irqrestore(&n->lock, flags);
-	return err;
+	return 0;
 }
 EXPORT_SYMBOL_GPL(nursery_child_begin);
 
 /*
- * Take a child back from an executor that was given it: then it is the caller's,
- * in phase ENDING, and its place still taken. Context: nursery->lock held.
+ * Take a child back from an executor that was given it: then it is the caller's, LIVE,
+ * and its place below max_active still taken. Context: nursery->lock held.
  */
 bool nursery_child_retract(struct nursery *n, struct nursery_child *c)
 {
@@ -265,8 +353,9 @@ bool nursery_child_retract(struct nursery *n, struct nursery_child *c)
 	if (!e->ops->retract || !e->ops->retract(e, &c->runner))
 		return false;
 	hlist_del(&c->other);
-	INIT_LIST_HEAD(&c->ring);
-	atomic_set(&c->state, (atomic_read(&c->state) & ~CHILD_PHASE) | CHILD_ENDING);
+	c->handlers = NULL;
+	c->pins = 0;
+	child_set_phase(c, CHILD_LIVE);
 	return true;
 }
 
@@ -289,27 +378,68 @@ static void wait_for_handlers(struct nursery *n, struct nursery_child *c)
 	}
 }
 
-/* The child has finished, and there may be somebody to tell. nursery->lock held. */
-static void finish_locked(struct nursery *n, struct nursery_child *c, int result)
+/*
+ * The child has finished, and there may be somebody to tell.
+ *
+ * Context: nursery->lock held.
+ * Return: false: somebody holds it. To be tried again with the lock dropped meanwhile.
+ */
+static bool finish_locked(struct nursery *n, struct nursery_child *c, int result)
 {
-	int old = atomic_read(&c->state), new;
+	int old = atomic_read(&c->state);
 
 	do {
-		new = (old & NURSERY_CHILD_CANCELLED) | CHILD_DONE;
-	} while (!atomic_try_cmpxchg(&c->state, &old, new));
+		if (old & CHILD_HELD)
+			return false;
+	} while (!atomic_try_cmpxchg(&c->state, &old, (old & NURSERY_CHILD_CANCELLED) | CHILD_DONE));
 	if (old & CHILD_WAITED)
 		nursery_wake_waiters(n, c, result);
+	return true;
+}
+
+/*
+ * Hold a child that has not finished: it does not until nursery_child_release(), and so
+ * its nursery stays. Who wants to end it meanwhile spins.
+ *
+ * Context: Any; interrupts off from here until the release.
+ * Return: its phase. IDLE, DONE: it is not held.
+ */
+unsigned int nursery_child_hold(struct nursery_child *c)
+{
+	int old = atomic_read_acquire(&c->state);	/* pairs with the end */
+
+	for (;;) {
+		if (child_phase(old) == CHILD_IDLE || child_phase(old) == CHILD_DONE)
+			return child_phase(old);
+		if (old & CHILD_HELD) {
+			cpu_relax();
+			old = atomic_read_acquire(&c->state);
+			continue;
+		}
+		if (atomic_try_cmpxchg(&c->state, &old, old | CHILD_HELD))
+			return child_phase(old);
+	}
+}
+
+/* The last access to the child, and to its nursery. */
+void nursery_child_release(struct nursery_child *c)
+{
+	atomic_fetch_andnot_release(CHILD_HELD, &c->state);
 }
 
 static noinline void end_slowly(struct nursery *n, struct nursery_child *c, int result)
 {
+	bool finished;
+
 	if (is_error(c, result))
 		nursery_fail(n, result);
-	raw_spin_lock_irq(&n->lock);
-	nursery_drop_handlers(c);
-	wait_for_handlers(n, c);
-	finish_locked(n, c, result);
-	raw_spin_unlock_irq(&n->lock);
+	do {
+		raw_spin_lock_irq(&n->lock);
+		nursery_drop_handlers(c);
+		wait_for_handlers(n, c);
+		finished = finish_locked(n, c, result);
+		raw_spin_unlock_irq(&n->lock);
+	} while (!finished);
 }
 
 /*
@@ -329,42 +459,50 @@ void nursery_child_end(struct nursery *n, struct nursery_child *c, int result)
 	 * it is woken has set CHILD_WAITED.
 	 */
 	if (unlikely(result || c->handlers ||
-		     atomic_cmpxchg(&c->state, CHILD_RUNNING, CHILD_DONE) != CHILD_RUNNING))
+		     atomic_cmpxchg(&c->state, CHILD_LIVE, CHILD_DONE) != CHILD_LIVE))
 		end_slowly(n, c, result);
 	if (done)
 		done(c);
 }
 
-/* End one child that was never started. Context: Any; @n is there. */
+/* End one child that was never started. Context: Any, no locks held; @n is there. */
 static void skip(struct nursery *n, struct nursery_child *c)
 {
 	void (*done)(struct nursery_child *c) = c->done;
 	unsigned long flags;
+	bool finished;
 
 	c->result = -ECANCELED;
 	trace_nursery_child_done(n, c);
-	if (atomic_xchg(&c->state, CHILD_DONE | NURSERY_CHILD_CANCELLED) & CHILD_WAITED) {
-		raw_spin_lock_irqsave(&n->lock, flags);
-		nursery_wake_waiters(n, c, -ECANCELED);
-		raw_spin_unlock_irqrestore(&n->lock, flags);
+	if (atomic_cmpxchg(&c->state, CHILD_LIVE, CHILD_DONE | NURSERY_CHILD_CANCELLED) !=
+	    CHILD_LIVE) {
+		atomic_or(NURSERY_CHILD_CANCELLED, &c->state);
+		do {
+			raw_spin_lock_irqsave(&n->lock, flags);
+			finished = finish_locked(n, c, -ECANCELED);
+			raw_spin_unlock_irqrestore(&n->lock, flags);
+		} while (!finished);
 	}
 	if (done)
 		done(c);
 }
 
 /*
- * End a ring of children that were never started, because they were cancelled.
+ * End children that were never started, because they were cancelled.
  *
- * Context: Any. They are the caller's and not counted yet, so @n is there.
+ * Context: Any, no locks held. They are the caller's and not counted yet, so @n is there.
  * Return: how many, to be counted.
  */
-unsigned int nursery_children_skip(struct nursery *n, struct nursery_child *ring)
+unsigned int nursery_children_skip(struct nursery *n, struct llist_node *list)
 {
-	unsigned int nr = 0;
+	struct llist_node *next;
+	unsigned int nr;
 
-	while (ring) {
-		skip(n, nursery_ring_pop(&ring));
-		nr++;
+	for (nr = 0; list; list = next, nr++) {
+		next = list->next;
+		if (next)
+			prefetchw(next);
+		skip(n, nursery_linked(list));
 	}
 	return nr;
 }
@@ -376,6 +514,7 @@ static void end_external(struct nursery_child *c)
 	struct nursery *n = c->nursery;
 	int result = c->result;
 	unsigned long flags;
+	bool finished;
 
 	/* Still counted, so @n stays for the cancel. */
 	if (is_error(c, result))
@@ -385,14 +524,15 @@ static void end_external(struct nursery_child *c)
 	raw_spin_lock_irqsave(&n->lock, flags);
 	hlist_del(&c->other);
 	nursery_drop_handlers(c);
-	finish_locked(n, c, result);
-	if (done) {
+	while (!(finished = finish_locked(n, c, result))) {
 		raw_spin_unlock_irqrestore(&n->lock, flags);
-		done(c);
+		cpu_relax();
 		raw_spin_lock_irqsave(&n->lock, flags);
 	}
-	nursery_uncount(n, 1);
 	raw_spin_unlock_irqrestore(&n->lock, flags);
+	if (done)
+		done(c);
+	nursery_uncount(n, 1);
 }
 
 /*
@@ -433,19 +573,16 @@ void nursery_runner_run(struct nursery_runner *r)
 	struct nursery *n = c->nursery;
 	struct nursery_worker w;
 
-	nursery_worker_init(&w);
+	nursery_worker_init(&w, n->executor);
 	raw_spin_lock_irq(&n->lock);
-	hlist_del(&c->other);
-	nursery_worker_start(n, &w, c);
+	nursery_worker_add(n, &w);
+	nursery_child_start(n, &w, c);
 	raw_spin_unlock_irq(&n->lock);
 
 	nursery_worker_run(n, &w);
-
-	raw_spin_lock_irq(&n->lock);
 	nursery_worker_over(n, &w);
-	nursery_offer(n);
+	nursery_offer_rest(n);
 	nursery_worker_leave(n, &w);
-	raw_spin_unlock_irq(&n->lock);
 }
 EXPORT_SYMBOL_GPL(nursery_runner_run);
 
@@ -467,66 +604,73 @@ void nursery_child_complete(struct nursery_child *c, int result)
 
 	/* Fully ordered (R10): what the hardware wrote comes before the end. */
 	do {
-		if (WARN_ONCE(c->fn || child_phase(old) != CHILD_RUNNING,
+		if (WARN_ONCE(c->fn || child_phase(old) != CHILD_EXTERNAL,
 			      "nursery: completed a child twice, or one that was not begun\n"))
 			return;
-	} while (!atomic_try_cmpxchg(&c->state, &old, old - CHILD_RUNNING + CHILD_ENDING));
+	} while (!atomic_try_cmpxchg(&c->state, &old, old - CHILD_EXTERNAL + CHILD_ENDING));
 	c->result = result;
 	nursery_child_unpin(c);
 }
 EXPORT_SYMBOL_GPL(nursery_child_complete);
 
-/* With a bound, is it this child's turn to start? Context: nursery->lock held. */
-static bool is_its_turn(struct nursery *n, struct nursery_child *c)
+/* Take it out of what workers have not started. Context: nursery->lock held. */
+static bool take_from_workers(struct nursery *n, struct nursery_child *c)
 {
-	return !n->max_active ||
-	       (has_place(n) && !list_empty(&n->ready) &&
-		list_first_entry(&n->ready, struct nursery_child, node) == c);
+	struct llist_node *list, **at;
+	struct nursery_worker *w;
+	bool found = false;
+
+	for_each_nursery_worker(w, n) {
+		list = nursery_worker_disown(w);
+		for (at = &list; *at && !found; ) {
+			if (*at == &c->link) {
+				*at = c->link.next;
+				found = true;
+			} else {
+				at = &(*at)->next;
+			}
+		}
+		if (list)
+			nursery_ready_put(n, list);
+		if (found)
+			break;
+	}
+	return found;
 }
 
 /*
- * Take a child that has not started, to run it here. Context: nursery->lock held.
+ * Take a child that has not been started, to run it or to end it: then it is the
+ * caller's, LIVE. With a bound, to run it must be its turn, and it gets the place.
+ *
+ * Context: nursery->lock held, the child not finished. The nursery is to be offered
+ * afterwards.
+ * Return: whether it worked. Not, if it has been started, or is being cancelled.
  */
-static bool take_to_run(struct nursery *n, struct nursery_child *c)
+bool nursery_child_take(struct nursery *n, struct nursery_child *c, bool to_run)
 {
 	switch (child_phase(atomic_read(&c->state))) {
-	case CHILD_QUEUED:
-		if (!is_its_turn(n, c) || !nursery_unqueue(n, c))
+	case CHILD_LIVE:
+		return !n->max_active &&
+		       (nursery_ready_remove(n, c) || take_from_workers(n, c));
+	case CHILD_WAITS:
+		if (to_run && (!nursery_has_place(n) ||
+			       list_first_entry(&n->ready, struct nursery_child, node) != c))
 			return false;
-		if (n->max_active)
+		list_del(&c->node);
+		if (to_run)
 			n->nr_active++;
+		c->handlers = NULL;
+		c->pins = 0;
+		child_set_phase(c, CHILD_LIVE);
 		return true;
 	case CHILD_SUBMITTED:
-		return nursery_child_retract(n, c);
+		if (!nursery_child_retract(n, c))
+			return false;
+		if (n->max_active && !to_run)
+			n->nr_active--;
+		return true;
 	}
 	return false;
-}
-
-/*
- * A child that is to be waited for, and that this stack has no room for: it goes to
- * where there is room for every child. Also, from here on no worker starts it but
- * under nursery->lock: see child->state. Context: nursery->lock held.
- */
-static void leave_to_threads(struct nursery *n, struct nursery_child *c)
-{
-	if (n->max_active)
-		return;
-	switch (child_phase(atomic_read(&c->state))) {
-	case CHILD_QUEUED:
-		if (!nursery_unqueue(n, c))
-			return;
-		break;
-	case CHILD_SUBMITTED:
-		if (!nursery_child_retract(n, c))
-			return;
-		break;
-	default:
-		return;
-	}
-	atomic_set(&c->state, (atomic_read(&c->state) & ~CHILD_PHASE) | CHILD_QUEUED);
-	nursery_ready_add(n, c);
-	nursery_queue_move(n);
-	nursery_offer(n);
 }
 
 /**
@@ -544,55 +688,59 @@ static void leave_to_threads(struct nursery *n, struct nursery_child *c)
  */
 int nursery_child_join(struct nursery_child *c)
 {
+	struct nursery_stand_in thread;
 	struct nursery_waiter waiter;
 	struct nursery_worker w;
+	unsigned int phase;
 	struct nursery *n;
+	bool taken;
 	int result;
 
 	might_sleep();
 	nursery_dep_join_child(c);
 
-	raw_spin_lock_irq(&nursery_tree_lock);
-	switch (child_phase(atomic_read_acquire(&c->state))) {	/* pairs with the end */
-	case CHILD_IDLE:
-		raw_spin_unlock_irq(&nursery_tree_lock);
-		return -EINVAL;
-	case CHILD_DONE:
-		raw_spin_unlock_irq(&nursery_tree_lock);
-		return c->result;
+	local_irq_disable();
+	phase = nursery_child_hold(c);
+	if (phase == CHILD_IDLE || phase == CHILD_DONE) {
+		local_irq_enable();
+		return phase == CHILD_IDLE ? -EINVAL : c->result;
 	}
-	/* Not finished under the tree lock: its nursery stays while we hold it. */
 	n = c->nursery;
 	if (nursery_child_runs_here(c)) {
-		raw_spin_unlock_irq(&nursery_tree_lock);
+		nursery_child_release(c);
+		local_irq_enable();
 		return -EDEADLK;
 	}
 	raw_spin_lock(&n->lock);
-	/* The flag is set under the lock of the list that @c is on, if it is on one. */
-	if (nursery_room_to_help() && take_to_run(n, c)) {
-		nursery_worker_init(&w);
-		nursery_worker_start(n, &w, c);
+	taken = nursery_child_take(n, c, true);
+	if (taken && nursery_room_to_help()) {
+		nursery_worker_init(&w, n->executor);
+		nursery_worker_add(n, &w);
+		nursery_worker_give(n, &w, c);
 		raw_spin_unlock(&n->lock);
-		raw_spin_unlock_irq(&nursery_tree_lock);
+		nursery_offer_rest(n);
+		nursery_child_release(c);
+		local_irq_enable();
 		nursery_worker_run(n, &w);
 		result = c->result;
-		raw_spin_lock_irq(&n->lock);
 		nursery_worker_over(n, &w);
-		nursery_offer(n);
+		nursery_offer_rest(n);
 		nursery_worker_leave(n, &w);
-		raw_spin_unlock_irq(&n->lock);
 		return result;
 	}
-	leave_to_threads(n, c);
-	/* Fully ordered: either its end sees that we wait, or we see its end. */
-	if (child_phase(atomic_fetch_or(CHILD_WAITED, &c->state)) == CHILD_DONE) {
-		raw_spin_unlock(&n->lock);
-		raw_spin_unlock_irq(&nursery_tree_lock);
-		return c->result;
-	}
+	/* Held, so it has not finished: its end will see that we wait. */
+	atomic_or(CHILD_WAITED, &c->state);
 	nursery_add_waiter(n, &waiter, c);
 	raw_spin_unlock(&n->lock);
-	raw_spin_unlock_irq(&nursery_tree_lock);
+	nursery_offer_rest(n);
+	if (taken) {
+		/* No room on this stack. */
+		thread.nursery = n;
+		thread.child = c;
+		nursery_stand_in(&thread);
+	}
+	nursery_child_release(c);
+	local_irq_enable();
 	wait_for_completion(&waiter.wake);
 	return waiter.result;
 }

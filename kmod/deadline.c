@@ -70,19 +70,20 @@ void nursery_set_deadline(struct nursery *n, ktime_t when)
 {
 	unsigned long flags;
 
+	/* The joiner takes off what was set before it closed; from then on this refuses. */
+	if (nursery_keep(n))
+		return;
 	raw_spin_lock_irqsave(&n->lock, flags);
-	/* Closed under this lock: after it none is set. */
-	if (!(n->state & NURSERY_CLOSED)) {
-		WRITE_ONCE(n->state, n->state | NURSERY_TIMED);
-		raw_spin_lock(&deadline_lock);
-		if (is_queued(n))
-			timerqueue_del(&deadlines, &n->deadline);
-		WRITE_ONCE(n->deadline.expires, when);
-		if (when != KTIME_MAX && timerqueue_add(&deadlines, &n->deadline))
-			arm();
-		raw_spin_unlock(&deadline_lock);
-	}
+	n->flags |= NURSERY_TIMED;
+	raw_spin_lock(&deadline_lock);
+	if (is_queued(n))
+		timerqueue_del(&deadlines, &n->deadline);
+	WRITE_ONCE(n->deadline.expires, when);
+	if (when != KTIME_MAX && timerqueue_add(&deadlines, &n->deadline))
+		arm();
+	raw_spin_unlock(&deadline_lock);
 	raw_spin_unlock_irqrestore(&n->lock, flags);
+	nursery_uncount(n, 1);
 }
 EXPORT_SYMBOL_GPL(nursery_set_deadline);
 
@@ -110,12 +111,10 @@ void nursery_deadline_end(struct nursery *n)
 ktime_t nursery_effective_deadline(const struct nursery *n)
 {
 	ktime_t when = KTIME_MAX;
-	unsigned long flags;
 
-	raw_spin_lock_irqsave(&nursery_tree_lock, flags);
-	for (; n; n = n->up)
+	/* What is above is there as long as @n is. */
+	for (; n; n = nursery_up(n))
 		when = min(when, READ_ONCE(n->deadline.expires));
-	raw_spin_unlock_irqrestore(&nursery_tree_lock, flags);
 	return when;
 }
 EXPORT_SYMBOL_GPL(nursery_effective_deadline);

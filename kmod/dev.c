@@ -72,7 +72,7 @@ static int nursery_open(struct inode *inode, struct file *filp)
 	init_completion(&file->reaped);
 	kref_init(&file->ref);
 	nursery_init(&file->nursery, (&(struct nursery_params){ .name = file->name }));
-	WRITE_ONCE(file->nursery.state, file->nursery.state | NURSERY_OF_FILE);
+	WRITE_ONCE(file->nursery.flags, file->nursery.flags | NURSERY_OF_FILE);
 	filp->private_data = file;
 	return stream_open(inode, filp);
 }
@@ -91,7 +91,7 @@ static int nursery_release(struct inode *inode, struct file *filp)
 
 struct nursery_file *nursery_file_of(struct nursery *n)
 {
-	if (!(READ_ONCE(n->state) & NURSERY_OF_FILE))
+	if (!(READ_ONCE(n->flags) & NURSERY_OF_FILE))
 		return NULL;
 	return container_of(n, struct nursery_file, nursery);
 }

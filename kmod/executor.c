@@ -76,7 +76,6 @@ static void server_init(struct wq_server *s)
 {
 	static __maybe_unused struct lock_class_key key;
 
-	raw_spin_lock_init(&s->server.lock);
 	__INIT_WORK_KEY(&s->work, serve, 0, &key);
 	server_put(s);
 }
@@ -96,31 +95,40 @@ static void serve(struct work_struct *work)
 {
 	struct wq_server *s = container_of(work, struct wq_server, work);
 
+	struct nursery_executor *e = (struct nursery_executor *)READ_ONCE(s->server.executor);
+	/* An executor of ours stays, and keeps one item at hand. */
+	bool ours = s->server.counted;
+
 	if (READ_ONCE(pool.nr_free) < 2 * RESERVE)
 		add_server();
 	nursery_queue_serve(&s->server);
-	server_put(s);
+	if (!ours || cmpxchg(&e->queue.spare, NULL, &s->server))
+		server_put(s);
 }
 
-/* nursery_queue.ask. Context: queue->lock held. */
+/* nursery_queue.ask. Context: Any; the caller has set queue->due. */
 static bool ask_workqueue(struct nursery_executor *e)
 {
 	struct nursery_queue *q = &e->queue;
+	struct nursery_server *spare;
 	bool ours = q->limit;
 	struct wq_server *s = NULL;
 
-	if (!ours || q->nr_workers < q->limit)
-		s = server_get(ours ? RESERVE : 0);
+	if (ours && atomic_read(&q->nr_workers) >= q->limit)
+		return nursery_threads_lend(e);
+	spare = ours ? xchg(&q->spare, NULL) : NULL;
+	s = spare ? container_of(spare, struct wq_server, server) :
+		    server_get(ours ? RESERVE : 0);
 	if (!s)
 		return ours && nursery_threads_lend(e);
 
 	/* Nobody else refers to it, and queue_work() orders this before its run. */
-	s->server.executor = e;
+	WRITE_ONCE(s->server.executor, (unsigned long)e);
 	s->server.counted = ours;
 	if (ours)
-		q->nr_workers++;
+		atomic_inc(&q->nr_workers);
 	else
-		q->asked = &s->server;
+		WRITE_ONCE(q->asked, &s->server);
 	queue_work(e->wq, &s->work);
 	return true;
 }

@@ -2,23 +2,24 @@
 /*
  * What the files of nursery.ko share, and the locking rules.
  *
- * All locks are raw, because children are spawned and completed in hard
- * interrupts (I8). Taken in this order:
+ * To spawn a child, to run it and to end it takes no lock, but one atomic on each
+ * word that is concerned: see child.c, worker.c and queue.c. What is left to locks,
+ * all of them raw, in this order:
+ *
+ * nursery_roots_lock: the list of nurseries that are below no other. In task
+ *	context with interrupts on only.
  *
  * nursery_tree_lock: one for the system. Which nursery is below which. Held
- *	while a cancel or a listing walks down. A joiner takes it once more
- *	before it returns, to leave the tree. So while somebody holds it and has
- *	seen a child that is not finished, that child's nursery cannot go away.
+ *	while a cancel or a listing walks down. The joiner of a nested nursery takes
+ *	it once more before it returns, to leave the tree.
  *
- * nursery->lock: everything else of one nursery. An executor's submit() and
- *	retract() are called with it held.
+ * queue->lock: of an executor. Which nurseries have something to take. In task
+ *	context with interrupts on only: what may happen in an interrupt comes in by
+ *	lists without locks.
  *
- * queue->lock: of an executor. Which nurseries have something to take, and who
- *	was asked to take it. A worker comes from the queue to the nursery, the
- *	other way round, so there it only tries; see queue.c.
- *
- * worker->lock: what one worker has taken and what it runs. From outside it is
- *	taken with nursery->lock held, by the worker itself alone.
+ * nursery->lock: the rest of one nursery: hardware, cancel handlers, bounds, and
+ *	looking at what workers have. An executor's submit() and retract() are called
+ *	with it held.
  *
  * No callback of a user (a child's function, done(), a cancel handler, a
  * release action) is called with any of them held.
@@ -32,50 +33,71 @@
 
 #include "compat.h"
 
+/* nursery->flags, beside those of struct nursery_params; nursery->lock */
+#define NURSERY_USER_FLAGS	(NURSERY_SUPERVISE | NURSERY_NO_HELP)
+#define NURSERY_TIMED		BIT(24)	/* had a deadline: see deadline.c */
+#define NURSERY_OF_FILE		BIT(25)	/* embedded in a struct nursery_file */
+
 /*
- * nursery->state. The low bits are the flags of struct nursery_params. Written
- * under nursery->lock, but for JOINED.
+ * nursery->state: flags, and above them how many children have not been counted as
+ * finished. Only ever changed by a read-modify-write, fully ordered (R10).
+ *
+ *   count up	spawn, begin, with a cmpxchg that refuses on CLOSED and CANCELLED
+ *		(R1). A spawn counts itself, too, until it is done with the nursery.
+ *   count down	by who ended children, last of all. Who makes it zero takes WAITING
+ *		with it in the same cmpxchg: then it is to wake the joiner, who
+ *		sleeps until that; else it does not touch the nursery again.
+ *   CLOSED	by the joiner, with a cmpxchg that needs a count of zero
+ *   CANCELLED	sticky; with a cmpxchg that refuses on CLOSED
+ *   WAITING	the joiner goes to sleep. Who takes the flag wakes it, once
+ *   LISTED	in queue->incoming or queue->nurseries; see queue.c
+ *   HELD	somebody looks, under nursery->lock, at what the joiner has on its
+ *		stack; the joiner takes the lock before it closes
  */
 enum nursery_state {
-	NURSERY_CANCELLED	= BIT(24),	/* sticky */
-	NURSERY_CLOSED		= BIT(25),	/* the last child is gone: no spawn any more */
-	NURSERY_JOINED		= BIT(26),	/* and everything is released; by the joiner */
-	NURSERY_TIMED		= BIT(27),	/* had a deadline: see deadline.c */
-	NURSERY_OF_FILE		= BIT(28),	/* embedded in a struct nursery_file */
+	NURSERY_CANCELLED	= BIT(0),
+	NURSERY_CLOSED		= BIT(1),
+	NURSERY_JOINED		= BIT(2),	/* and everything is released */
+	NURSERY_WAITING		= BIT(3),
+	NURSERY_LISTED		= BIT(4),
+	NURSERY_HELD		= BIT(5),
+	NURSERY_COUNT		= BIT(8),	/* one child */
 };
 
-#define NURSERY_USER_FLAGS	(NURSERY_SUPERVISE | NURSERY_NO_HELP)
+static inline s64 nursery_count(s64 state)
+{
+	return state / NURSERY_COUNT;
+}
 
 /*
  * child->state: a phase, and flags beside it.
  *
- *   IDLE, DONE -> QUEUED | RUNNING		spawn, begin; nursery->lock
- *   QUEUED -> SUBMITTED			its executor takes them one by one
- *   QUEUED, SUBMITTED -> RUNNING		a worker takes it off the list that it
- *						is on, under the lock of that list
- *   QUEUED, SUBMITTED -> ENDING		somebody took it off its list, by name,
- *   ENDING -> RUNNING | DONE			to run it or because it is cancelled
- *   QUEUED -> DONE				cancelled with all that are in the list
- *   RUNNING -> DONE				its function returned
- *   RUNNING -> ENDING -> DONE			its hardware is done; no handler runs
+ *   IDLE, DONE -> LIVE				spawn
+ *   IDLE, DONE -> WAITS			spawn, with max_active
+ *   WAITS -> LIVE				taken; nursery->lock
+ *   LIVE, WAITS -> SUBMITTED -> LIVE		its executor takes children one by one;
+ *						nursery->lock
+ *   IDLE, DONE -> EXTERNAL -> ENDING		begin, complete
+ *   LIVE, ENDING -> DONE			it has finished, or was skipped
  *
- * While a child is on a list (nursery->ready or ->others, or a worker's batch)
- * the word is written under the lock of the list, nursery->lock or worker->lock,
- * so its start may be a plain store. From then on others set flags at any time,
- * and every change is a read-modify-write. The one to DONE is fully ordered (R10):
- * what the child did comes before, and who sees DONE with an acquire may free the
- * child, unless that has a done() to say when.
+ * Who starts a LIVE child is settled by the list or the slot that it is in, not
+ * here. Flags are set at any time, so every change of a spawned child is a
+ * read-modify-write. The one to DONE is fully ordered (R10): what the child did comes
+ * before, and who sees DONE with an acquire may free the child, unless that has a
+ * done() to say when.
  */
 enum nursery_child_state {
 	CHILD_IDLE,
-	CHILD_QUEUED,		/* in nursery->ready or in a worker's batch */
-	CHILD_SUBMITTED,	/* given to an executor that takes children one by one */
-	CHILD_RUNNING,
-	CHILD_ENDING,		/* taken off its list by who starts or ends it; completed */
+	CHILD_WAITS,		/* in nursery->ready */
+	CHILD_SUBMITTED,	/* in nursery->others, given to an executor */
+	CHILD_LIVE,		/* to be started, or started */
+	CHILD_EXTERNAL,		/* in nursery->others, hardware */
+	CHILD_ENDING,		/* the same, completed and not yet ended */
 	CHILD_DONE,
 	CHILD_PHASE	= 7,
 	/* BIT(3) is NURSERY_CHILD_CANCELLED, as nursery_child_cancelled() is inline */
 	CHILD_WAITED	= BIT(4),	/* somebody sleeps until it has finished */
+	CHILD_HELD	= BIT(5),	/* somebody looks at it: it does not become DONE */
 };
 
 static inline unsigned int child_phase(int state)
@@ -83,33 +105,47 @@ static inline unsigned int child_phase(int state)
 	return state & CHILD_PHASE;
 }
 
+/* Change the phase and keep the flags. Context: nobody else changes the phase. */
+static inline void child_set_phase(struct nursery_child *c, unsigned int phase)
+{
+	int old = atomic_read(&c->state);
+
+	do {
+	} while (!atomic_try_cmpxchg(&c->state, &old, (old & ~CHILD_PHASE) | phase));
+}
+
+/* How many children are handed out at once: see ready.c. */
+#define NURSERY_CHUNK	32
+
 /*
  * Somebody who runs children of a nursery: a work item or a thread of its
- * executor, or a joiner that helps. On the stack of whoever it is; from the first
- * child that it takes to the moment when it counts those that it ended it is in
- * nursery->workers.
+ * executor, or a joiner that helps. On the stack of whoever it is, and while it may
+ * have children in nursery->workers, or nursery->joiner.
  *
- * @lock: @batch and @child, between the worker and all others
- * @batch: children that it has taken and not started, in a ring, or NULL
- * @child: the one that it has started and not ended
- * @finished: how many it ended and nursery->nr_children still has. The worker
- *	writes it; listings look
+ * @range: which of the slots are to be started, and whether one is: see worker.c
+ * @finished: how many nursery->state still counts of those that it ended, and itself.
+ *	The worker writes it; listings look
+ * @executor: the nursery's
+ * @end: of its turn, in jiffies; 0: none
  * @task: whose stack this is on
  * @node: in nursery->workers; nursery->lock
+ * @wake: the joiner sleeps here
+ * @slots: children
  */
 struct nursery_worker {
-	raw_spinlock_t		lock;
+	atomic_t		range;
 	unsigned int		finished;
-	struct nursery_child	*batch;
-	struct nursery_child	*child;
+	const struct nursery_executor	*executor;
+	unsigned long		end;
 	struct task_struct	*task;
 	struct hlist_node	node;
+	struct completion	wake;
+	struct nursery_child	*slots[NURSERY_CHUNK];
 };
 
 /*
- * Somebody who sleeps until something happens to @key: the nursery (it has no
- * children any more, or one to help with), a child (it finished), a cancel handler
- * (it returned). On the sleeper's stack; linked under nursery->lock.
+ * Somebody who sleeps until something happens to @key: a child (it finished), a
+ * cancel handler (it returned). On the sleeper's stack; linked under nursery->lock.
  */
 struct nursery_waiter {
 	struct nursery_waiter	*next;
@@ -120,61 +156,100 @@ struct nursery_waiter {
 
 /* scope.c */
 void nursery_add_waiter(struct nursery *n, struct nursery_waiter *w, const void *key);
-bool nursery_wake_waiters(struct nursery *n, const void *key, int result);
+void nursery_wake_waiters(struct nursery *n, const void *key, int result);
+bool nursery_wake_joiner(struct nursery *n);
+int nursery_keep(struct nursery *n);
+void nursery_uncount(struct nursery *n, unsigned int finished);
 int nursery_result(const struct nursery *n);
 
 /* Would it take a child now? A look, no promise: spawn decides. */
 static inline bool nursery_is_open(const struct nursery *n)
 {
-	return !(READ_ONCE(n->state) & (NURSERY_CANCELLED | NURSERY_CLOSED));
+	return !(atomic64_read(&n->state) & (NURSERY_CANCELLED | NURSERY_CLOSED));
 }
 
 /* tree.c */
-extern raw_spinlock_t nursery_tree_lock;
+extern raw_spinlock_t nursery_roots_lock, nursery_tree_lock;
 u64 nursery_new_id(void);
 void nursery_tree_add(struct nursery *n, struct nursery_child *parent, struct nursery *outer);
 void nursery_tree_del(struct nursery *n);
+struct nursery_child *nursery_parent(const struct nursery *n);
+struct nursery *nursery_up(const struct nursery *n);
 struct nursery *nursery_tree_next(struct nursery *n, struct nursery *root);
-struct nursery *nursery_tree_next_root(struct nursery *n);
+struct nursery *nursery_next_root(struct nursery *n);
 bool nursery_runs_here(struct nursery *n);
 bool nursery_child_runs_here(struct nursery_child *c);
 
 /* ready.c */
-void nursery_ready_add(struct nursery *n, struct nursery_child *c);
-struct nursery_child *nursery_ready_take(struct nursery *n);
-void nursery_ready_take_all(struct nursery *n, struct list_head *chunks);
-struct nursery_child *nursery_ring_pop(struct nursery_child **ring);
-struct nursery_child *nursery_ring_split(struct nursery_child **ring);
-bool nursery_unqueue(struct nursery *n, struct nursery_child *c);
+void nursery_ready_push(struct nursery *n, struct nursery_child *c);
+void nursery_ready_put(struct nursery *n, struct llist_node *list);
+struct llist_node *nursery_ready_grab(struct nursery *n);
+struct llist_node *nursery_ready_grab_all(struct nursery *n);
+bool nursery_ready_remove(struct nursery *n, struct nursery_child *c);
+
+static inline struct nursery_child *nursery_linked(struct llist_node *node)
+{
+	return llist_entry(node, struct nursery_child, link);
+}
+
+/* Is there something to be started that nobody has taken? A look. */
+static inline bool nursery_ready_any(const struct nursery *n)
+{
+	return !llist_empty(&n->inbox) || !llist_empty(&n->packs);
+}
 
 /* child.c */
 void nursery_child_end(struct nursery *n, struct nursery_child *c, int result);
-unsigned int nursery_children_skip(struct nursery *n, struct nursery_child *ring);
+unsigned int nursery_children_skip(struct nursery *n, struct llist_node *list);
 void nursery_child_unpin(struct nursery_child *c);
+bool nursery_child_take(struct nursery *n, struct nursery_child *c, bool to_run);
 bool nursery_child_retract(struct nursery *n, struct nursery_child *c);
+unsigned int nursery_child_hold(struct nursery_child *c);
+void nursery_child_release(struct nursery_child *c);
 void nursery_submit_waiting(struct nursery *n);
-void nursery_offer(struct nursery *n);
-void nursery_uncount(struct nursery *n, unsigned int finished);
+void nursery_submit_to_threads(struct nursery *n);
+bool nursery_has_submitted(struct nursery *n, bool for_threads);
+bool nursery_has_place(const struct nursery *n);
+void nursery_child_start(struct nursery *n, struct nursery_worker *w, struct nursery_child *c);
+void nursery_offer_rest(struct nursery *n);
 
 /* worker.c */
-void nursery_worker_init(struct nursery_worker *w);
-void nursery_worker_start(struct nursery *n, struct nursery_worker *w, struct nursery_child *c);
+void nursery_worker_init(struct nursery_worker *w, const struct nursery_executor *e);
+void nursery_worker_add(struct nursery *n, struct nursery_worker *w);
+void nursery_worker_give(struct nursery *n, struct nursery_worker *w, struct nursery_child *c);
 bool nursery_worker_take(struct nursery *n, struct nursery_worker *w);
-bool nursery_worker_leaves_some(const struct nursery *n, const struct nursery_worker *w);
+bool nursery_worker_take_locked(struct nursery *n, struct nursery_worker *w);
+bool nursery_workers_have_some(struct nursery *n);
 void nursery_worker_run(struct nursery *n, struct nursery_worker *w);
 void nursery_worker_over(struct nursery *n, struct nursery_worker *w);
 void nursery_worker_leave(struct nursery *n, struct nursery_worker *w);
+struct nursery_worker *nursery_look_at_joiner(struct nursery *n);
+struct llist_node *nursery_worker_disown(struct nursery_worker *w);
+struct nursery_child *nursery_worker_hold(struct nursery_worker *w);
+void nursery_worker_release(struct nursery_worker *w);
 bool nursery_room_to_help(void);
+
+/* All who run children of @n. Context: nursery->lock held. */
+#define for_each_nursery_worker(_w, _n)						\
+	for (_w = nursery_look_at_joiner(_n) ?: nursery_next_worker(_n, NULL);	\
+	     _w; _w = nursery_next_worker(_n, _w))
+
+static inline struct nursery_worker *
+nursery_next_worker(const struct nursery *n, const struct nursery_worker *w)
+{
+	return hlist_entry_safe(w && !hlist_unhashed(&w->node) ? w->node.next : n->workers.first,
+				struct nursery_worker, node);
+}
 
 /* queue.c */
 
 /*
  * Somebody who was asked to serve an executor's queue: a work item, a thread. It
- * may come when the queue is long gone; then @executor says so.
+ * may come when the queue is long gone; then @executor says so. That is changed by
+ * cmpxchg: the lowest bit is set while the server looks for something to take.
  */
 struct nursery_server {
-	raw_spinlock_t		lock;		/* @executor */
-	struct nursery_executor	*executor;	/* NULL: parted */
+	unsigned long		executor;	/* 0: parted */
 	bool			counted;	/* in queue->nr_workers */
 	bool			named;		/* a thread that takes the nursery's name */
 };
@@ -182,14 +257,13 @@ struct nursery_server {
 void nursery_queue_init(struct nursery_queue *q, bool (*ask)(struct nursery_executor *e),
 			unsigned int limit);
 void nursery_queue_serve(struct nursery_server *s);
-void nursery_queue_offer(struct nursery *n);
-void nursery_queue_kick(const struct nursery_executor *e);
+bool nursery_queue_kick(const struct nursery_executor *e);
 void nursery_queue_unlist(struct nursery *n);
-void nursery_queue_move(struct nursery *n);
+void nursery_queue_leave(const struct nursery_executor *e);
 void nursery_queue_submit(const struct nursery_executor *e, struct nursery_runner *r);
 bool nursery_queue_retract(const struct nursery_executor *e, struct nursery_runner *r);
-
 void nursery_take_name(const char *name);
+void __nursery_offer(struct nursery *n, s64 state);
 
 /* Do workers of ours take this executor's children from the nursery? */
 static inline bool nursery_is_queue(const struct nursery_executor *e)
@@ -201,6 +275,22 @@ static inline bool nursery_is_queue(const struct nursery_executor *e)
 static inline struct nursery_queue *nursery_queue_of(const struct nursery_executor *e)
 {
 	return (struct nursery_queue *)&e->queue;
+}
+
+/*
+ * There is something to take from this nursery: see to it that somebody does. See
+ * queue.c for what the two reads rely on.
+ *
+ * Context: Any. The caller keeps the nursery; what there is to take was put there
+ * with a full barrier. The executor is a queue.
+ */
+static inline void nursery_offer(struct nursery *n)
+{
+	s64 state = atomic64_read(&n->state);
+
+	if (unlikely((state & (NURSERY_LISTED | NURSERY_WAITING)) != NURSERY_LISTED ||
+		     !READ_ONCE(READ_ONCE(n->executor)->queue.due)))
+		__nursery_offer(n, state);
 }
 
 /* cancel.c */
@@ -216,7 +306,19 @@ void nursery_deadline_end(struct nursery *n);
 /* resource.c */
 void nursery_release_all(struct nursery *n);
 
+/*
+ * A thread is to do what a joiner has no stack for: run children of @nursery, or this
+ * @child that was taken for it. On the joiner's stack.
+ */
+struct nursery_stand_in {
+	struct list_head	node;
+	struct nursery		*nursery;
+	struct nursery_child	*child;
+};
+
 /* executor.c, thread.c */
+void nursery_stand_in(struct nursery_stand_in *s);
+bool nursery_stand_in_withdraw(struct nursery_stand_in *s);
 int nursery_executor_start(void);
 void nursery_executor_stop(void);
 int nursery_threads_start(void);

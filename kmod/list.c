@@ -2,7 +2,7 @@
 /*
  * Listings for user space: a snapshot of the tree.
  *
- * Taken under nursery_tree_lock into memory allocated before, so it is of one
+ * Taken under the locks of the tree into memory allocated before, so it is of one
  * moment; names of functions are looked up and everything is copied out after.
  * At most NURSERY_LIST_MAX entries are made under the lock; what goes beyond the
  * caller's array is counted by nurseries.
@@ -70,7 +70,7 @@ static void add_child(struct snapshot *s, const struct nursery_child *c, u32 dep
 	/* The caller's half of a call is as far as the operation is. */
 	if (call && c == &call->user) {
 		entry.id = call->id;
-		if (child_phase(atomic_read(&call->child.state)) == CHILD_QUEUED)
+		if (!READ_ONCE(call->started))
 			entry.state = NURSERY_STATE_QUEUED;
 	}
 	if (call || !c->fn)
@@ -78,65 +78,90 @@ static void add_child(struct snapshot *s, const struct nursery_child *c, u32 dep
 	add(s, &entry, call ? NULL : c->fn);
 }
 
-/* What a worker runs and what it will. Context: as add_child(). */
-static void add_worker(struct snapshot *s, struct nursery_worker *w, u32 depth)
+/* Children that are to be started, as a list. Context: as add_child(). */
+static void add_unstarted(struct snapshot *s, struct llist_node *list, u32 depth)
 {
+	for (; list && s->nr < s->room; list = list->next)
+		add_child(s, nursery_linked(list), depth, NURSERY_STATE_QUEUED, NULL);
+}
+
+/*
+ * What is to be started is taken out to be looked at, and put back: it is to be offered
+ * afterwards. Context: as add_child().
+ */
+static void add_worker(struct snapshot *s, struct nursery *n, struct nursery_worker *w, u32 depth)
+{
+	struct llist_node *list;
 	struct nursery_child *c;
 
-	raw_spin_lock(&w->lock);
-	if (w->child)
-		add_child(s, w->child, depth, NURSERY_STATE_RUNNING, w->task);
-	if (w->batch) {
-		add_child(s, w->batch, depth, NURSERY_STATE_QUEUED, NULL);
-		list_for_each_entry(c, &w->batch->ring, ring)
-			add_child(s, c, depth, NURSERY_STATE_QUEUED, NULL);
+	c = nursery_worker_hold(w);
+	if (c) {
+		add_child(s, c, depth, NURSERY_STATE_RUNNING, w->task);
+		nursery_worker_release(w);
 	}
-	raw_spin_unlock(&w->lock);
+	/* With max_active there is at most one, and it is about to be started. */
+	list = n->max_active ? NULL : nursery_worker_disown(w);
+	if (list) {
+		add_unstarted(s, list, depth);
+		nursery_ready_put(n, list);
+	}
 }
 
 /* The entries from @from on, the oldest first: the list has the youngest there. */
 static void reverse(struct snapshot *s, u32 from)
 {
-	u32 to = s->nr;
+	u32 to;
 
-	while (to > from + 1)
-		swap(s->items[from++], s->items[--to]);
+	for (to = s->nr; to > from + 1; from++, to--)
+		swap(s->items[from], s->items[to - 1]);
 }
 
 /* Context: nursery_tree_lock and nursery->lock held. */
 static void add_children(struct snapshot *s, struct nursery *n, u32 depth)
 {
-	struct nursery_child *first, *c;
 	struct nursery_worker *w;
+	struct nursery_child *c;
+	struct llist_node *list;
 	u32 from;
 
-	hlist_for_each_entry(w, &n->workers, node)
-		add_worker(s, w, depth);
+	/* Before the workers' come in again. */
+	list = n->max_active ? NULL : nursery_ready_grab_all(n);
+	for_each_nursery_worker(w, n)
+		add_worker(s, n, w, depth);
 	from = s->nr;
 	hlist_for_each_entry(c, &n->others, other)
 		add_child(s, c, depth, child_phase(atomic_read(&c->state)) == CHILD_SUBMITTED ?
 			  NURSERY_STATE_QUEUED : NURSERY_STATE_RUNNING, NULL);
 	reverse(s, from);
-	list_for_each_entry(first, &n->ready, node) {
-		if (s->nr == s->room)
-			return;
-		add_child(s, first, depth,
-			  n->max_active ? NURSERY_STATE_WAITING : NURSERY_STATE_QUEUED, NULL);
-		if (n->max_active)
-			continue;
-		list_for_each_entry(c, &first->ring, ring)
-			add_child(s, c, depth, NURSERY_STATE_QUEUED, NULL);
+	if (list) {
+		add_unstarted(s, list, depth);
+		nursery_ready_put(n, list);
 	}
+	if (!n->max_active)
+		return;
+	list_for_each_entry(c, &n->ready, node)
+		add_child(s, c, depth, NURSERY_STATE_WAITING, NULL);
 }
 
 /* Not finished, as far as their workers have told. Context: nursery->lock held. */
 static u32 nr_children(struct nursery *n)
 {
-	u32 nr = n->nr_children;
+	u32 nr = nursery_count(atomic64_read(&n->state));
 	struct nursery_worker *w;
 
-	hlist_for_each_entry(w, &n->workers, node)
+	for_each_nursery_worker(w, n)
 		nr -= READ_ONCE(w->finished);
+	return nr;
+}
+
+/* Context: nursery->lock held. */
+static u32 nr_resources(const struct nursery *n)
+{
+	struct nursery_resource *r;
+	u32 nr = 0;
+
+	for (r = n->resources; r; r = r->next)
+		nr++;
 	return nr;
 }
 
@@ -146,26 +171,28 @@ static void add_nursery(struct snapshot *s, struct nursery *n, u32 depth)
 	struct nursery_file *file = nursery_file_of(n);
 	struct nursery_entry entry = {
 		.id = n->id,
-		.nursery = n->up ? n->up->id : 0,
+		.nursery = nursery_up(n) ? nursery_up(n)->id : 0,
 		.depth = depth,
 		.kind = NURSERY_ENTRY_NURSERY,
 		.pid = file ? pid_vnr(file->opener) : 0,
 	};
+	s64 state;
 	u32 all;
 
 	strscpy(entry.name, n->name, sizeof(entry.name));
 
 	raw_spin_lock(&n->lock);
+	state = atomic64_read(&n->state);
 	all = s->nr + 1 + nr_children(n);
 	if (s->nr >= s->room) {
 		s->nr = all;
 		raw_spin_unlock(&n->lock);
 		return;
 	}
-	entry.state = n->state & NURSERY_CLOSED ? NURSERY_STATE_RELEASING : NURSERY_STATE_OPEN;
-	entry.flags = n->state & NURSERY_CANCELLED ? NURSERY_ENTRY_CANCELLED : 0;
+	entry.state = state & NURSERY_CLOSED ? NURSERY_STATE_RELEASING : NURSERY_STATE_OPEN;
+	entry.flags = state & NURSERY_CANCELLED ? NURSERY_ENTRY_CANCELLED : 0;
 	entry.nr_children = nr_children(n);
-	entry.nr_resources = READ_ONCE(n->nr_resources);
+	entry.nr_resources = nr_resources(n);
 	entry.cause = n->cause;
 	entry.deadline = n->deadline.expires == KTIME_MAX ? 0 :
 			 ktime_to_ns(n->deadline.expires);
@@ -174,6 +201,9 @@ static void add_nursery(struct snapshot *s, struct nursery *n, u32 depth)
 	if (s->nr == s->room)
 		s->nr = all;
 	raw_spin_unlock(&n->lock);
+	/* What was taken out and put back. */
+	if (!(state & NURSERY_CLOSED))
+		nursery_offer_rest(n);
 }
 
 /* Context: nursery_tree_lock held. */
@@ -185,10 +215,10 @@ static void add_subtree(struct snapshot *s, struct nursery *root)
 	for (n = root; n; n = next) {
 		add_nursery(s, n, depth);
 		next = nursery_tree_next(n, root);
-		if (next && next->up == n)
+		if (next && nursery_up(next) == n)
 			depth++;
 		else if (next)	/* back up to where the next one hangs */
-			for (; n->up != next->up; n = n->up)
+			for (; nursery_up(n) != nursery_up(next); n = nursery_up(n))
 				depth--;
 	}
 }
@@ -215,14 +245,16 @@ int nursery_list_tree(struct nursery *root, struct nursery_list *list)
 			return -ENOMEM;
 	}
 
+	raw_spin_lock(&nursery_roots_lock);
 	raw_spin_lock_irq(&nursery_tree_lock);
 	if (root) {
 		add_subtree(&s, root);
 	} else {
-		while ((root = nursery_tree_next_root(root)))
+		while ((root = nursery_next_root(root)))
 			add_subtree(&s, root);
 	}
 	raw_spin_unlock_irq(&nursery_tree_lock);
+	raw_spin_unlock(&nursery_roots_lock);
 
 	for (i = 0; i < min(s.nr, s.room) && !err; i++) {
 		struct nursery_entry *entry = &s.items[i].entry;

@@ -23,8 +23,10 @@
 
 void nursery_dep_init(struct nursery *n, struct lock_class_key *key, const char *name)
 {
+	struct nursery *up = nursery_up(n);
+
 	lockdep_init_map(&n->dep_map, name, key, 0);
-	n->dep_level = n->up ? min(n->up->dep_level + 1, MAX_LOCKDEP_SUBCLASSES) : 0;
+	n->dep_level = up ? min(up->dep_level + 1, MAX_LOCKDEP_SUBCLASSES) : 0;
 }
 
 /*
@@ -62,19 +64,19 @@ void nursery_dep_join_child(struct nursery_child *c)
 	unsigned int level;
 	bool look = false;
 
-	raw_spin_lock_irq(&nursery_tree_lock);
-	switch (child_phase(atomic_read_acquire(&c->state))) {	/* pairs with the end */
+	local_irq_disable();
+	switch (nursery_child_hold(c)) {
 	case CHILD_IDLE:
 	case CHILD_DONE:
 		break;
 	default:
-		/* Not finished under the tree lock: its nursery stays while we hold it. */
 		n = c->nursery;
 		look = n->dep_level < MAX_LOCKDEP_SUBCLASSES && !lock_is_held(&n->dep_map);
 		level = n->dep_level;
 		lockdep_copy_map(&map, &n->dep_map);
+		nursery_child_release(c);
 	}
-	raw_spin_unlock_irq(&nursery_tree_lock);
+	local_irq_enable();
 	if (!look)
 		return;
 	lock_acquire(&map, level, 0, 0, 1, NULL, _RET_IP_);

@@ -93,6 +93,7 @@ static int call_run(struct nursery_child *c)
 {
 	struct nursery_call *call = container_of(c, struct nursery_call, child);
 
+	WRITE_ONCE(call->started, true);
 	return call->op->run(call);
 }
 

@@ -10,40 +10,32 @@
  * the queue. So nobody waits for a particular server, and one that comes when
  * everything has been done finds nothing and goes.
  *
- * One is asked for at a time. queue->due says that somebody was asked, or looks,
- * and has not yet found something or found that there is nothing. A server that
- * takes something while there is more asks for the next before it runs it. So the
- * number of servers grows by one for each that had something to do, a blocked child
- * stalls nobody, and ten tiny children wake one worker and not ten.
+ * One is asked for at a time. queue->due says that somebody was asked and has not
+ * yet looked. A server that takes something while there is more offers that before it
+ * runs anything. So the number of servers grows by one for each that had something to
+ * do, a blocked child stalls nobody, and ten tiny children wake one worker and not ten.
  *
- * Why no child is forgotten. Say that a child is takeable if it has not been
- * started, its nursery is open to workers and below its bound. Then either due is
- * set, or a joiner was woken that has not yet looked, or somebody who holds the
- * lock that the child's list is under is about to ask:
- *  - Offering a child lists the nursery and asks if nobody is due, both under
- *    queue->lock, unless the nursery is listed and somebody is due already.
- *  - A server goes round under queue->lock. It takes a nursery that has nothing off
- *    the list, and clears due only if the list has become empty (nothing anywhere)
- *    or if it takes the only thing there is. What is offered after that finds the
- *    nursery not listed or nobody due, and asks, under the same lock.
- *  - A worker with children left in its batch reads due inside worker->lock before
- *    each start. A server that went round before saw the batch, and stayed or asked;
- *    one that clears due later, having seen it empty, took worker->lock after.
- * A server that could not look at a nursery goes round again.
+ * Why no child is forgotten. Who leaves a child where others can take it, be it a
+ * spawner or a worker with more than one in its slots, offers the nursery: it reads
+ * that the nursery is LISTED, or lists it, and then that somebody is due, or asks. A
+ * server first clears due, then looks everywhere; it takes a nursery off the list by
+ * first clearing LISTED, then looking into it again. All steps are in that order by
+ * full barriers. So either the offer finds the flag cleared, and asks or lists anew, or
+ * the server finds the child. Whoever takes children away for a moment and puts them
+ * back, offers them.
  *
- * Order of locks. A spawner holds nursery->lock and takes queue->lock, to list the
- * nursery in one step with adding the child: after its last unlock the child may
- * have run, been joined, and the nursery be gone. A server holds queue->lock, which
- * keeps listed nurseries there, and wants nursery->lock: it only tries, and lets go
- * of queue->lock when it failed.
+ * A joiner that sleeps is woken by the offer, instead of asking: it is sure to come even
+ * if the pool is saturated (I5), and offers again what it leaves.
+ *
+ * LISTED, without a lock: who sets the flag pushes the nursery on queue->incoming, in
+ * any context. All else is done under queue->lock in task context. A nursery that is
+ * listed cannot close, as its joiner takes it off the list first, under the lock.
  *
  * Lifetime. The queues of our own executors are there as long as the module. Those
  * of callers are there until the nurseries that use them have been joined. A server
- * that has children which it has not counted keeps a nursery open and so the queue,
- * see worker.c. One that was asked and has not looked may come later than that:
- * when the last nursery goes off the list of a caller's queue, that server is parted
- * from it. The server's side takes server->lock, then only tries queue->lock; the
- * other side holds queue->lock and takes server->lock.
+ * that works for a nursery keeps it open and so the queue, see worker.c. One that was asked and has not looked may come later than that: when a
+ * nursery leaves a caller's queue, that server is parted from it, if it has not begun to
+ * look; if it has, it does nothing there that takes long, and is waited for.
  */
 #include <linux/jiffies.h>
 #include <linux/sched.h>
@@ -58,18 +50,25 @@
  */
 #define TURN	(HZ / 100 + 1)
 
+/* server->executor: the server looks. */
+#define LOOKS	1UL
+
 void nursery_queue_init(struct nursery_queue *q, bool (*ask)(struct nursery_executor *e),
 			unsigned int limit)
 {
-	raw_spin_lock_init(&q->lock);
 	q->due = false;
-	q->nr_workers = 0;
 	q->limit = limit;
+	atomic_set(&q->nr_workers, 0);
+	atomic_set(&q->nr_looking, 0);
+	q->ask = ask;
+	q->asked = NULL;
+	q->spare = NULL;
+	init_llist_head(&q->incoming);
+	raw_spin_lock_init(&q->lock);
 	INIT_LIST_HEAD(&q->nurseries);
+	raw_spin_lock_init(&q->runners_lock);
 	q->first = NULL;
 	q->last = &q->first;
-	q->asked = NULL;
-	q->ask = ask;
 	INIT_LIST_HEAD(&q->lent);
 }
 
@@ -78,294 +77,324 @@ static struct nursery_executor *executor_of(struct nursery_queue *q)
 	return container_of(q, struct nursery_executor, queue);
 }
 
-static bool is_empty(const struct nursery_queue *q)
-{
-	return list_empty(&q->nurseries) && !q->first;
-}
-
-/* Context: queue->lock held, nobody due. */
-static void ask(struct nursery_queue *q)
-{
-	WRITE_ONCE(q->due, q->ask(executor_of(q)));
-}
-
-/* A caller's queue that has become empty is not to be touched by who is due. queue->lock held. */
-static void part_if_empty(struct nursery_queue *q)
-{
-	struct nursery_server *s = q->asked;
-
-	if (!s || q->limit || !is_empty(q))
-		return;
-	raw_spin_lock(&s->lock);
-	s->executor = NULL;
-	raw_spin_unlock(&s->lock);
-	q->asked = NULL;
-	WRITE_ONCE(q->due, false);
-}
-
-/* Ask for a worker if nobody is due. Context: Any, the executor is there. */
-void nursery_queue_kick(const struct nursery_executor *e)
+/*
+ * Ask for a server if nobody is due.
+ *
+ * Context: Any; the executor is there.
+ * Return: false if nobody can be had.
+ */
+bool nursery_queue_kick(const struct nursery_executor *e)
 {
 	struct nursery_queue *q = nursery_queue_of(e);
-	unsigned long flags;
 
-	raw_spin_lock_irqsave(&q->lock, flags);
-	if (!q->due)
-		ask(q);
-	raw_spin_unlock_irqrestore(&q->lock, flags);
+	if (READ_ONCE(q->due) || xchg(&q->due, true))
+		return true;
+	if (q->ask(executor_of(q)))
+		return true;
+	WRITE_ONCE(q->due, false);
+	return false;
+}
+
+/* Put a nursery on the list of its queue. Context: Any. */
+static void enlist(struct nursery *n)
+{
+	/* Who finds the flag set may wait for the nursery to come in: be quick. */
+	preempt_disable();
+	if (!(atomic64_fetch_or(NURSERY_LISTED, &n->state) & NURSERY_LISTED))
+		llist_add(&n->incoming, &nursery_queue_of(READ_ONCE(n->executor))->incoming);
+	preempt_enable();
+}
+
+/* See nursery_offer(). */
+void __nursery_offer(struct nursery *n, s64 state)
+{
+	const struct nursery_executor *e = READ_ONCE(n->executor);
+	bool woke = false;
+
+	if (state & NURSERY_WAITING && !(n->flags & NURSERY_NO_HELP))
+		woke = nursery_wake_joiner(n);
+	/* Executors of callers have been given theirs one by one. */
+	if (!nursery_is_queue(e))
+		return;
+	if (!(state & NURSERY_LISTED))
+		enlist(n);
+	/* If a caller's queue gets nobody now (executor.c), the next offer tries again. */
+	if (!woke)
+		nursery_queue_kick(e);
+}
+
+/* Those that came in go on the list. Context: queue->lock held. */
+static void take_in(struct nursery_queue *q)
+{
+	struct llist_node *node, *next;
+
+	for (node = llist_reverse_order(llist_del_all(&q->incoming)); node; node = next) {
+		next = node->next;
+		list_add_tail(&llist_entry(node, struct nursery, incoming)->listed, &q->nurseries);
+	}
+}
+
+static bool is_empty(const struct nursery_queue *q)
+{
+	return llist_empty(&q->incoming) && list_empty(&q->nurseries) && !READ_ONCE(q->first);
 }
 
 /*
- * There is something to take from this nursery: see to it that somebody does.
+ * A caller's queue may go: part from it who was asked. One that looks is waited for, if
+ * @wait.
  *
- * Context: nursery->lock held; the executor is a queue.
+ * Context: Any, if not @wait.
+ * Return: whether nobody refers to the queue any more.
  */
-void nursery_queue_offer(struct nursery *n)
+static bool part(struct nursery_executor *e, bool wait)
 {
-	struct nursery_queue *q = nursery_queue_of(n->executor);
-	bool due;
+	struct nursery_queue *q = &e->queue;
+	struct nursery_server *s;
 
-	/* A joiner is at hand, and sure to come even if the pool is saturated (I5). */
-	due = n->waiters && !(n->state & NURSERY_NO_HELP) && nursery_wake_waiters(n, n, 0);
-	/* Both locks are needed to change "listed", so one is enough to look. */
-	if (!list_empty(&n->listed) && (due || READ_ONCE(q->due)))
-		return;
-
-	raw_spin_lock(&q->lock);
-	if (list_empty(&n->listed))
-		list_add_tail(&n->listed, &q->nurseries);
-	if (!due && !q->due)
-		ask(q);
-	due |= q->due;
-	raw_spin_unlock(&q->lock);
-	/* A caller's queue and no work item left: see executor.c. */
-	if (!due)
-		nursery_queue_move(n);
+	for (;;) {
+		s = READ_ONCE(q->asked);
+		if (!s && !atomic_read_acquire(&q->nr_looking))
+			return true;
+		if (s && cmpxchg(&s->executor, (unsigned long)e, 0) == (unsigned long)e) {
+			WRITE_ONCE(q->asked, NULL);
+			/* Fully ordered, then the look: as a server does. */
+			xchg(&q->due, false);
+			if (!llist_empty(&q->incoming) || !list_empty(&q->nurseries))
+				nursery_queue_kick(e);
+			return true;
+		}
+		/* It looks, or is about to. */
+		if (!wait)
+			return false;
+		cpu_relax();
+	}
 }
 
-/* Context: nursery->lock held, no child left or all taken; listed. */
+/*
+ * Context: Process context; the caller joins the nursery, which is listed and has been
+ * left by its spawners, so it is on one of the lists.
+ */
 void nursery_queue_unlist(struct nursery *n)
 {
 	struct nursery_queue *q = nursery_queue_of(n->executor);
 
 	raw_spin_lock(&q->lock);
-	list_del_init(&n->listed);
-	part_if_empty(q);
+	take_in(q);
+	/* A server may have done so since the caller looked. */
+	if (atomic64_read(&n->state) & NURSERY_LISTED) {
+		list_del(&n->listed);
+		atomic64_andnot(NURSERY_LISTED, &n->state);
+	}
 	raw_spin_unlock(&q->lock);
 }
 
 /*
- * Let threads start the children of this nursery: there is one for every child
- * that blocks, and they need nobody else's stack.
+ * A nursery has closed, and with it a caller's executor may go. A server that has just
+ * taken the nursery off the list may still hold the queue's lock: it is waited for.
+ *
+ * Context: Process context; the executor is a queue.
+ */
+void nursery_queue_leave(const struct nursery_executor *e)
+{
+	if (e->queue.limit)
+		return;
+	part((struct nursery_executor *)e, true);
+	/* For nurseries that go on using it. */
+	if (READ_ONCE(e->queue.first))
+		nursery_queue_kick(e);
+}
+
+/*
+ * nursery_executor_ops.submit of our executors: a child of a nursery that has another.
  *
  * Context: nursery->lock held.
  */
-void nursery_queue_move(struct nursery *n)
-{
-	struct nursery_child *c;
-
-	if (n->executor == nursery_executor_thread)
-		return;
-	if (!list_empty(&n->listed))
-		nursery_queue_unlist(n);
-	/* With a bound, each child knows its executor. */
-	if (n->max_active)
-		list_for_each_entry(c, &n->ready, node)
-			if (c->executor == n->executor)
-				c->executor = nursery_executor_thread;
-	WRITE_ONCE(n->executor, nursery_executor_thread);
-	nursery_offer(n);
-}
-
-/* nursery_executor_ops.submit of our executors: a child of a nursery that has another. */
 void nursery_queue_submit(const struct nursery_executor *e, struct nursery_runner *r)
 {
 	struct nursery_queue *q = nursery_queue_of(e);
 
-	raw_spin_lock(&q->lock);
+	raw_spin_lock(&q->runners_lock);
 	r->node.next = NULL;
 	*q->last = &r->node;
 	q->last = &r->node.next;
-	if (!q->due)
-		ask(q);
-	raw_spin_unlock(&q->lock);
+	raw_spin_unlock(&q->runners_lock);
+	/* Between what is put there and the look at due, as with an offer. */
+	smp_mb();
+	nursery_queue_kick(e);
 }
 
-/* And retract. The runner is found from the front: joiners take the oldest first. */
+/*
+ * And retract. The runner is found from the front: joiners take the oldest first. A
+ * server that looks at this moment takes it itself.
+ *
+ * Context: nursery->lock held.
+ */
 bool nursery_queue_retract(const struct nursery_executor *e, struct nursery_runner *r)
 {
 	struct nursery_queue *q = nursery_queue_of(e);
 	struct llist_node **at;
 	bool found = false;
 
-	raw_spin_lock(&q->lock);
+	raw_spin_lock(&q->runners_lock);
 	for (at = &q->first; *at; at = &(*at)->next) {
 		if (*at != &r->node)
 			continue;
+		if (!q->limit && !part((struct nursery_executor *)e, false))
+			break;
 		*at = r->node.next;
 		if (q->last == &r->node.next)
 			q->last = at;
-		part_if_empty(q);
 		found = true;
 		break;
 	}
-	raw_spin_unlock(&q->lock);
+	raw_spin_unlock(&q->runners_lock);
+	/* Others in the list have lost the server that we parted from. */
+	if (found && !q->limit && READ_ONCE(q->first))
+		nursery_queue_kick(e);
 	return found;
 }
 
-enum look { LOOK_FOUND, LOOK_NOTHING, LOOK_AGAIN };
-
-/* Take from the nurseries that are listed. Context: queue->lock held, irqs off. */
-static enum look take_listed(struct nursery_queue *q, struct nursery_worker *w,
-			     struct nursery **found, bool *left)
+/* Take the first of those that came one by one. */
+static struct nursery *take_runner(struct nursery_queue *q, struct nursery_worker *w)
 {
-	enum look look = LOOK_NOTHING;
-	struct nursery *n, *next;
-
-	list_for_each_entry_safe(n, next, &q->nurseries, listed) {
-		if (!raw_spin_trylock(&n->lock)) {
-			look = LOOK_AGAIN;
-			continue;
-		}
-		if (nursery_worker_take(n, w)) {
-			/* The next to come starts with another nursery. */
-			list_move_tail(&n->listed, &q->nurseries);
-			*found = n;
-			*left = nursery_worker_leaves_some(n, w);
-			raw_spin_unlock(&n->lock);
-			return LOOK_FOUND;
-		}
-		list_del_init(&n->listed);
-		raw_spin_unlock(&n->lock);
-	}
-	return look;
-}
-
-/* Take the first of those that came one by one. Context: queue->lock held, irqs off. */
-static enum look take_single(struct nursery_queue *q, struct nursery_worker *w,
-			     struct nursery **found)
-{
-	struct llist_node *node = q->first;
 	struct nursery_child *c;
+	struct llist_node *node;
 	struct nursery *n;
+	unsigned long flags;
 
+	if (!READ_ONCE(q->first))
+		return NULL;
+	raw_spin_lock_irqsave(&q->runners_lock, flags);
+	node = q->first;
+	if (node) {
+		q->first = node->next;
+		if (!q->first)
+			q->last = &q->first;
+	}
+	raw_spin_unlock_irqrestore(&q->runners_lock, flags);
 	if (!node)
-		return LOOK_NOTHING;
+		return NULL;
+	/* It cannot be retracted any more, so it is ours, and keeps its nursery. */
 	c = container_of(node, struct nursery_child, runner.node);
 	n = c->nursery;
-	if (!raw_spin_trylock(&n->lock))
-		return LOOK_AGAIN;
-	q->first = node->next;
-	if (!q->first)
-		q->last = &q->first;
-	hlist_del(&c->other);
-	nursery_worker_start(n, w, c);
-	raw_spin_unlock(&n->lock);
-	*found = n;
-	return LOOK_FOUND;
-}
-
-/* If @n is listed, it is the last. Context: queue->lock held. */
-static bool lists_others(const struct nursery_queue *q, const struct nursery *n)
-{
-	return !list_empty(&q->nurseries) && q->nurseries.next != &n->listed;
-}
-
-/*
- * Go round once. @was_due: it is the caller who is due.
- *
- * Context: queue->lock held, irqs off.
- */
-static enum look look_round(struct nursery_queue *q, struct nursery_worker *w,
-			    struct nursery **found, bool was_due)
-{
-	enum look look = take_single(q, w, found), listed;
-	bool left = false;
-
-	if (look != LOOK_FOUND) {
-		listed = take_listed(q, w, found, &left);
-		look = listed == LOOK_NOTHING ? look : listed;
-	}
-	if (look == LOOK_AGAIN)
-		return look;
-
-	if (was_due) {
-		WRITE_ONCE(q->due, false);
-		q->asked = NULL;
-	}
-	/* More than what we have: our batch, other nurseries, or this one. */
-	if (look == LOOK_FOUND && !q->due &&
-	    (q->first || lists_others(q, *found) || left))
-		ask(q);
-	if (look == LOOK_NOTHING)
-		part_if_empty(q);
-	return look;
-}
-
-/* Lock the queue that a server was asked to serve, or return NULL. Leaves irqs off, if not. */
-static struct nursery_queue *lock_queue(struct nursery_server *s)
-{
-	struct nursery_queue *q;
-
-	for (;;) {
-		raw_spin_lock_irq(&s->lock);
-		if (!s->executor) {
-			raw_spin_unlock_irq(&s->lock);
-			return NULL;
-		}
-		q = &s->executor->queue;
-		if (raw_spin_trylock(&q->lock)) {
-			raw_spin_unlock(&s->lock);
-			return q;
-		}
-		raw_spin_unlock_irq(&s->lock);
-		cpu_relax();
-	}
-}
-
-/* The first thing to do, for a server that is due; or NULL. Then the queue may be gone. */
-static struct nursery *take_first(struct nursery_server *s, struct nursery_worker *w)
-{
-	struct nursery *n = NULL;
-	struct nursery_queue *q;
-	enum look look;
-
-	do {
-		q = lock_queue(s);
-		if (!q)
-			return NULL;
-		look = look_round(q, w, &n, true);
-		if (look == LOOK_NOTHING && s->counted)
-			q->nr_workers--;
-		raw_spin_unlock_irq(&q->lock);
-		if (look == LOOK_AGAIN)
-			cpu_relax();
-	} while (look == LOOK_AGAIN);
+	raw_spin_lock_irqsave(&n->lock, flags);
+	nursery_worker_add(n, w);
+	nursery_child_start(n, w, c);
+	raw_spin_unlock_irqrestore(&n->lock, flags);
 	return n;
 }
 
-/* Something else to do, for one that has children to count; or NULL, and off the books. */
-static struct nursery *take_another(struct nursery_queue *q, struct nursery_worker *w,
-				    bool counted, bool time_is_up)
+/* Take children of this nursery. Context: queue->lock held, the nursery is listed. */
+static bool visit(struct nursery *n, struct nursery_worker *w)
 {
-	struct nursery *n = NULL;
-	enum look look;
+	unsigned long flags;
+	bool took;
 
-	do {
-		raw_spin_lock_irq(&q->lock);
-		if (time_is_up) {
-			look = LOOK_NOTHING;
-			if (!is_empty(q) && !q->due)
-				ask(q);
-		} else {
-			look = look_round(q, w, &n, false);
+	raw_spin_lock_irqsave(&n->lock, flags);
+	nursery_worker_add(n, w);
+	took = nursery_worker_take_locked(n, w);
+	if (!took)
+		hlist_del_init(&w->node);
+	raw_spin_unlock_irqrestore(&n->lock, flags);
+	if (!took)
+		nursery_uncount(n, 1);
+	return took;
+}
+
+/* Has it something to take after all? */
+static bool has_some(struct nursery *n)
+{
+	unsigned long flags;
+	bool some;
+
+	if (!n->max_active && nursery_ready_any(n))
+		return true;
+	raw_spin_lock_irqsave(&n->lock, flags);
+	if (n->max_active)
+		some = !list_empty(&n->ready) && nursery_has_place(n);
+	else
+		some = nursery_workers_have_some(n);
+	raw_spin_unlock_irqrestore(&n->lock, flags);
+	return some;
+}
+
+/*
+ * Nothing to take here: off the list, but for what comes at this moment.
+ *
+ * Context: queue->lock held.
+ */
+static void unlist_empty(struct nursery_queue *q, struct nursery *n)
+{
+	/* Counted meanwhile: when it is not listed any more it might close. */
+	atomic64_add(NURSERY_COUNT, &n->state);
+	list_del(&n->listed);
+	atomic64_fetch_andnot(NURSERY_LISTED, &n->state);
+	/* Fully ordered, then the look: either an offer sees the one or we see the other. */
+	if (has_some(n) && !(atomic64_fetch_or(NURSERY_LISTED, &n->state) & NURSERY_LISTED))
+		list_add_tail(&n->listed, &q->nurseries);
+	nursery_uncount(n, 1);
+}
+
+/*
+ * Go round: find something to do. What there is beside that is offered by those who
+ * took it, or here.
+ *
+ * Context: Process context.
+ */
+static struct nursery *look_round(struct nursery_queue *q, struct nursery_worker *w)
+{
+	struct nursery *n = take_runner(q, w), *next, *found = NULL;
+	bool more, single = n;
+
+	raw_spin_lock(&q->lock);
+	take_in(q);
+	if (!n) {
+		list_for_each_entry_safe(n, next, &q->nurseries, listed) {
+			if (visit(n, w)) {
+				/* The next to come starts with another nursery. */
+				list_move_tail(&n->listed, &q->nurseries);
+				found = n;
+				break;
+			}
+			unlist_empty(q, n);
 		}
-		if (look == LOOK_NOTHING && counted)
-			q->nr_workers--;
-		raw_spin_unlock_irq(&q->lock);
-		if (look == LOOK_AGAIN)
-			cpu_relax();
-	} while (look == LOOK_AGAIN);
+		n = found;
+	}
+	/* One that was found in the list is its last now. */
+	more = n && (READ_ONCE(q->first) || (!list_empty(&q->nurseries) &&
+					     (single || q->nurseries.next != &n->listed)));
+	raw_spin_unlock(&q->lock);
+	if (more)
+		nursery_queue_kick(executor_of(q));
+	return n;
+}
+
+/*
+ * The first thing to do, for a server that is due; or NULL. Then the executor may be
+ * gone. While it looks it is not to be preempted: somebody may wait for that.
+ */
+static struct nursery *take_first(struct nursery_server *s, struct nursery_worker *w,
+				  struct nursery_executor *e)
+{
+	struct nursery_queue *q = &e->queue;
+	struct nursery *n = NULL;
+
+	preempt_disable();
+	/* Parted, unless this works; then who parts waits for the end of the look. */
+	if (cmpxchg(&s->executor, (unsigned long)e, (unsigned long)e | LOOKS) ==
+	    (unsigned long)e) {
+		atomic_inc(&q->nr_looking);
+		if (!q->limit)
+			cmpxchg(&q->asked, s, NULL);
+		/* Fully ordered, then the look: see above. */
+		xchg(&q->due, false);
+		n = look_round(q, w);
+		if (!n && s->counted)
+			atomic_dec(&q->nr_workers);
+		/* The last access, if there was nothing. */
+		atomic_dec_return_release(&q->nr_looking);
+	}
+	preempt_enable();
 	return n;
 }
 
@@ -375,34 +404,6 @@ void nursery_take_name(const char *name)
 	task_lock(current);
 	strscpy(current->comm, name, sizeof(current->comm));
 	task_unlock(current);
-}
-
-/*
- * Work for a nursery until it has nothing more for this executor.
- *
- * Return: with nursery->lock held, as the count is still due.
- */
-static void work_for(struct nursery *n, struct nursery_worker *w, const struct nursery_executor *e,
-		     unsigned long end)
-{
-	struct nursery_queue *q = nursery_queue_of(e);
-	bool took, more;
-
-	for (;;) {
-		nursery_worker_run(n, w);
-		raw_spin_lock_irq(&n->lock);
-		nursery_worker_over(n, w);
-		/* What came one by one, or has moved: the rest is not this executor's. */
-		if (n->executor != e || time_after(jiffies, end))
-			return;
-		took = nursery_worker_take(n, w);
-		if (!took)
-			return;
-		more = nursery_worker_leaves_some(n, w);
-		if (more && !READ_ONCE(q->due))
-			nursery_queue_kick(e);
-		raw_spin_unlock_irq(&n->lock);
-	}
 }
 
 /**
@@ -416,28 +417,35 @@ static void work_for(struct nursery *n, struct nursery_worker *w, const struct n
 void nursery_queue_serve(struct nursery_server *s)
 {
 	struct nursery_worker workers[2], *w = &workers[0], *other = &workers[1];
-	struct nursery_executor *e = READ_ONCE(s->executor);
-	unsigned long end = jiffies + TURN;
+	unsigned long end = (jiffies + TURN) ?: 1;
+	struct nursery_executor *e = (struct nursery_executor *)READ_ONCE(s->executor);
 	struct nursery *n, *next;
 
-	nursery_worker_init(w);
-	nursery_worker_init(other);
-	/* If it finds something, the executor is there, and is what we have read. */
-	n = take_first(s, w);
+	nursery_worker_init(w, e);
+	nursery_worker_init(other, e);
+	w->end = end;
+	other->end = end;
+	n = e ? take_first(s, w, e) : NULL;
 	while (n) {
 		if (s->named)
 			nursery_take_name(n->name);
-		work_for(n, w, e, end);
-		/* Time is up and there is more, or a place became free that is not for us. */
-		nursery_offer(n);
-		raw_spin_unlock_irq(&n->lock);
+		do {
+			nursery_worker_run(n, w);
+			nursery_worker_over(n, w);
+			/* If it came one by one, the others are not this executor's. */
+		} while (n->executor == e && !time_after(jiffies, end) &&
+			 nursery_worker_take(n, w));
+		nursery_offer_rest(n);
 
-		/* Not counted yet, so nursery and queue are there. */
-		next = take_another(&e->queue, other, s->counted, time_after(jiffies, end));
-
-		raw_spin_lock_irq(&n->lock);
+		/* We are counted, so nursery and queue are there. */
+		next = NULL;
+		if (!time_after(jiffies, end))
+			next = look_round(&e->queue, other);
+		else if (!is_empty(&e->queue))
+			nursery_queue_kick(e);
+		if (!next && s->counted)
+			atomic_dec(&e->queue.nr_workers);
 		nursery_worker_leave(n, w);
-		raw_spin_unlock_irq(&n->lock);
 		n = next;
 		swap(w, other);
 	}

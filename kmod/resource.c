@@ -4,7 +4,8 @@
  *
  * Pushed under nursery->lock while the nursery is open. The joiner alone pops,
  * after it has closed the nursery: every child is gone and nothing is pushed any
- * more, so release runs without locks and in process context, last in first out.
+ * more. It takes the lock for those who count; release runs without, in process context,
+ * last in first out.
  */
 #include <linux/export.h>
 #include <linux/slab.h>
@@ -27,18 +28,18 @@ int nursery_own(struct nursery *n, struct nursery_resource *r,
 		void (*release)(struct nursery_resource *r))
 {
 	unsigned long flags;
-	int err = -ESHUTDOWN;
+	int err;
 
+	err = nursery_keep(n);
+	if (err)
+		return err;
 	r->release = release;
 	raw_spin_lock_irqsave(&n->lock, flags);
-	if (!(n->state & NURSERY_CLOSED)) {
-		r->next = n->resources;
-		n->resources = r;
-		n->nr_resources++;
-		err = 0;
-	}
+	r->next = n->resources;
+	n->resources = r;
 	raw_spin_unlock_irqrestore(&n->lock, flags);
-	return err;
+	nursery_uncount(n, 1);
+	return 0;
 }
 EXPORT_SYMBOL_GPL(nursery_own);
 
@@ -48,8 +49,9 @@ void nursery_release_all(struct nursery *n)
 	struct nursery_resource *r;
 
 	while ((r = n->resources)) {
+		raw_spin_lock_irq(&n->lock);
 		n->resources = r->next;
-		WRITE_ONCE(n->nr_resources, n->nr_resources - 1);
+		raw_spin_unlock_irq(&n->lock);
 		trace_nursery_release(n, r);
 		r->release(r);
 	}

@@ -2,20 +2,21 @@
 /*
  * The scope: init and join.
  *
- * Theory of operation. A nursery counts its children that have not finished. The
- * count only falls under nursery->lock, as the last thing that who ended a child, or
- * many, does with the nursery, and the joiner reads it under the same lock. So when
- * the joiner has seen zero, the last of them has let go of the lock and nobody but
- * the joiner will touch the nursery again: it may lie on the joiner's stack.
+ * Theory of operation. A nursery counts its children that have not finished, in the
+ * word that also has its flags. Counting down is the last thing that who ended a child,
+ * or many, does with the nursery. Who counts down to zero and finds that the joiner
+ * sleeps has thereby taken it on to wake it, and the joiner does not leave before. Who
+ * finds that it does not sleep is done. So when the joiner has seen zero nobody but the
+ * joiner will touch the nursery again: it may lie on the joiner's stack.
  *
  * The joiner does not wait for what it can do itself. It is a worker like others
  * (worker.c): it takes children and runs them in its own context, and sleeps only
  * while all that are left have been started elsewhere. So no join depends on a free
  * worker (I5). Where half of its stack is used, as in a nursery in a nursery in a
- * nursery, it leaves its children to threads, of which there is one for each that
+ * nursery, it has a thread stand in for it, of which there is one for each that
  * blocks. It goes on as long as children spawn siblings; the moment at which it finds
- * none left closes the nursery, under the lock that spawn takes, so a spawn either is
- * joined or is refused.
+ * none left closes the nursery, by changing the word that spawn counts in, so a spawn
+ * either is joined or is refused.
  *
  * Then, in this order: the deadline is taken back, what the nursery owns is
  * released, last in first out (I2), and the nursery leaves the tree, after which
@@ -43,23 +44,27 @@ void __nursery_init(struct nursery *n, const struct nursery_params *params,
 	if (!params)
 		params = &defaults;
 
-	raw_spin_lock_init(&n->lock);
-	n->state = params->flags & NURSERY_USER_FLAGS;
-	n->nr_children = 0;
-	n->nr_active = 0;
+	atomic64_set(&n->state, 0);
+	n->joiner = NULL;
 	n->max_active = params->max_active;
-	n->nr_resources = 0;
-	n->error = 0;
-	n->cause = 0;
-	INIT_LIST_HEAD(&n->ready);
-	INIT_HLIST_HEAD(&n->others);
+	if (n->max_active) {
+		INIT_LIST_HEAD(&n->ready);
+	} else {
+		init_llist_head(&n->inbox);
+		init_llist_head(&n->packs);
+	}
+	n->executor = params->executor ?: nursery_executor_unbound;
 	INIT_HLIST_HEAD(&n->workers);
+	raw_spin_lock_init(&n->lock);
+	n->nr_active = 0;
+	INIT_HLIST_HEAD(&n->others);
 	n->waiters = NULL;
 	n->resources = NULL;
-	n->executor = params->executor ?: nursery_executor_unbound;
-	INIT_LIST_HEAD(&n->listed);
 	timerqueue_init(&n->deadline);
 	n->deadline.expires = KTIME_MAX;
+	n->error = 0;
+	n->cause = 0;
+	n->flags = params->flags & NURSERY_USER_FLAGS;
 	n->name = params->name ?: "nursery";
 	nursery_tree_add(n, params->parent, params->outer);
 	nursery_dep_init(n, key, key_name);
@@ -80,16 +85,14 @@ void nursery_add_waiter(struct nursery *n, struct nursery_waiter *w, const void 
 }
 
 /*
- * Wake who waits for @key, and say whether there was anybody. complete() is a full
- * barrier and takes the lock that the sleeper takes before it leaves, so @w may lie
- * on the sleeper's stack.
+ * Wake who waits for @key. complete() is a full barrier and takes the lock that the
+ * sleeper takes before it leaves, so @w may lie on the sleeper's stack.
  *
  * Context: nursery->lock held.
  */
-bool nursery_wake_waiters(struct nursery *n, const void *key, int result)
+void nursery_wake_waiters(struct nursery *n, const void *key, int result)
 {
 	struct nursery_waiter **at = &n->waiters, *w;
-	bool woke = false;
 
 	while ((w = *at)) {
 		if (w->key != key) {
@@ -99,9 +102,57 @@ bool nursery_wake_waiters(struct nursery *n, const void *key, int result)
 		*at = w->next;
 		w->result = result;
 		complete(&w->wake);
-		woke = true;
 	}
-	return woke;
+}
+
+/*
+ * If the joiner sleeps, wake it: there may be something to do.
+ *
+ * Context: Any; the caller keeps the nursery.
+ * Return: whether it slept.
+ */
+bool nursery_wake_joiner(struct nursery *n)
+{
+	if (!(atomic64_read(&n->state) & NURSERY_WAITING) ||
+	    !(atomic64_fetch_andnot(NURSERY_WAITING, &n->state) & NURSERY_WAITING))
+		return false;
+	complete(&n->joiner->wake);
+	return true;
+}
+
+/*
+ * Keep the nursery from closing, until nursery_uncount(). Context: Any.
+ * Return: 0; -ESHUTDOWN: it is closed.
+ */
+int nursery_keep(struct nursery *n)
+{
+	s64 old = atomic64_read(&n->state);
+
+	do {
+		if (old & NURSERY_CLOSED)
+			return -ESHUTDOWN;
+	} while (!atomic64_try_cmpxchg(&n->state, &old, old + NURSERY_COUNT));
+	return 0;
+}
+
+/*
+ * Count down: @finished children have finished, and whoever kept the nursery for them
+ * is done with it. It may be gone afterwards.
+ *
+ * Context: Any.
+ */
+void nursery_uncount(struct nursery *n, unsigned int finished)
+{
+	s64 old = atomic64_read(&n->state), new;
+
+	do {
+		new = old - (s64)finished * NURSERY_COUNT;
+		if (!nursery_count(new))
+			new &= ~NURSERY_WAITING;
+	} while (!atomic64_try_cmpxchg(&n->state, &old, new));
+	/* Only if we took the flag is the nursery there: the joiner sleeps until this. */
+	if (!nursery_count(new) && old & NURSERY_WAITING)
+		complete(&n->joiner->wake);
 }
 
 /* What join returns (I7). Context: the nursery is closed. */
@@ -109,103 +160,151 @@ int nursery_result(const struct nursery *n)
 {
 	if (n->error)
 		return n->error;
-	return n->state & NURSERY_CANCELLED ? n->cause : 0;
+	return atomic64_read(&n->state) & NURSERY_CANCELLED ? n->cause : 0;
 }
 
-/* One of those that an executor was given one by one. Context: nursery->lock held. */
+/* One of those that an executor was given one by one. */
 static bool take_submitted(struct nursery *n, struct nursery_worker *w)
 {
 	struct nursery_child *c;
+	bool took = false;
 
+	/* A look: who adds one later wakes us. */
+	if (hlist_empty(&n->others))
+		return false;
+	raw_spin_lock_irq(&n->lock);
 	hlist_for_each_entry(c, &n->others, other) {
 		if (child_phase(atomic_read(&c->state)) == CHILD_SUBMITTED &&
 		    nursery_child_retract(n, c)) {
-			nursery_worker_start(n, w, c);
-			return true;
+			nursery_worker_give(n, w, c);
+			took = true;
+			break;
 		}
 	}
-	return false;
+	raw_spin_unlock_irq(&n->lock);
+	return took;
 }
 
-/* The same, but to have threads run them all. Context: nursery->lock held. */
-static void leave_to_threads(struct nursery *n)
-{
-	struct nursery_child *c;
-	struct hlist_node *next;
+/* What the joiner could do, did it not sleep. */
+enum joiner {
+	JOINER_ONLY_WAITS,
+	JOINER_HELPS,
+	JOINER_NEEDS_THREAD,		/* it would help, but has no room on its stack */
+};
 
-	hlist_for_each_entry_safe(c, next, &n->others, other) {
-		if (child_phase(atomic_read(&c->state)) != CHILD_SUBMITTED ||
-		    !nursery_child_retract(n, c))
-			continue;
-		if (n->max_active) {
-			n->nr_active--;
-			c->executor = nursery_executor_thread;
-		}
-		atomic_set(&c->state, (atomic_read(&c->state) & ~CHILD_PHASE) | CHILD_QUEUED);
-		nursery_ready_add(n, c);
+/* Is there something that a worker could take, and nobody has? */
+static bool has_some(struct nursery *n)
+{
+	bool some;
+
+	if (!n->max_active && nursery_ready_any(n))
+		return true;
+	raw_spin_lock_irq(&n->lock);
+	some = n->max_active ? !list_empty(&n->ready) && nursery_has_place(n) :
+			       nursery_workers_have_some(n);
+	raw_spin_unlock_irq(&n->lock);
+	return some;
+}
+
+/* Sleep until there are no children, or there is something to do. */
+static void sleep(struct nursery *n, struct nursery_worker *w, enum joiner joiner)
+{
+	s64 old = atomic64_read(&n->state);
+
+	init_completion(&w->wake);
+	do {
+		if (!nursery_count(old))
+			return;
+	} while (!atomic64_try_cmpxchg(&n->state, &old, old | NURSERY_WAITING));
+	/*
+	 * Fully ordered, then a look: either an offer finds the flag, or we find what was
+	 * offered. If the flag has been taken meanwhile, the wake-up is on its way.
+	 */
+	if (joiner != JOINER_ONLY_WAITS &&
+	    (has_some(n) || nursery_has_submitted(n, joiner == JOINER_NEEDS_THREAD)) &&
+	    atomic64_fetch_andnot(NURSERY_WAITING, &n->state) & NURSERY_WAITING)
+		return;
+	wait_for_completion(&w->wake);
+}
+
+/* Have a thread do what we have no room for on our stack. */
+static void sleep_beside_thread(struct nursery *n, struct nursery_worker *w)
+{
+	struct nursery_stand_in thread = { .nursery = n };
+
+	nursery_submit_to_threads(n);
+	if (!has_some(n)) {
+		sleep(n, w, JOINER_NEEDS_THREAD);
+		return;
 	}
-	if (!list_empty(&n->ready))
-		nursery_queue_move(n);
-	nursery_offer(n);
+	atomic64_add(NURSERY_COUNT, &n->state);
+	nursery_stand_in(&thread);
+	/* What is offered from now on wakes us, and we come here again. */
+	sleep(n, w, JOINER_ONLY_WAITS);
+	if (nursery_stand_in_withdraw(&thread))
+		nursery_uncount(n, 1);
 }
 
 /*
- * Find something to run, or leave it to others.
+ * Close the nursery if no more children are counted than @w has ended.
  *
- * Context: nursery->lock held.
+ * Return: whether it is closed.
  */
-static bool help(struct nursery *n, struct nursery_worker *w)
+static bool close(struct nursery *n, struct nursery_worker *w)
 {
-	const struct nursery_executor *e = n->executor;
+	s64 old = atomic64_read(&n->state);
 
-	if (n->state & NURSERY_NO_HELP)
-		return false;
-	if (!nursery_room_to_help()) {
-		leave_to_threads(n);
-		return false;
+	for (;;) {
+		if (nursery_count(old) != w->finished)
+			return false;
+		if (old & NURSERY_LISTED) {
+			nursery_queue_unlist(n);
+			old = atomic64_read(&n->state);
+			continue;
+		}
+		if (old & NURSERY_HELD) {
+			/* Who looks at our stack does so under the lock. */
+			raw_spin_lock_irq(&n->lock);
+			old = atomic64_fetch_andnot(NURSERY_HELD, &n->state) & ~NURSERY_HELD;
+			raw_spin_unlock_irq(&n->lock);
+			continue;
+		}
+		if (atomic64_try_cmpxchg(&n->state, &old,
+					 (old & NURSERY_CANCELLED) | NURSERY_CLOSED))
+			return true;
 	}
-	if (!nursery_worker_take(n, w))
-		return take_submitted(n, w);
-	/* It may block: somebody is to come for the others. */
-	if (nursery_is_queue(e) && nursery_worker_leaves_some(n, w) &&
-	    !READ_ONCE(e->queue.due))
-		nursery_queue_kick(e);
-	return true;
 }
 
 /* Run or wait for children until there are none, then close the nursery. */
 static void wait_for_children(struct nursery *n)
 {
-	struct nursery_waiter waiter;
+	bool helps = !(n->flags & NURSERY_NO_HELP);
 	struct nursery_worker w;
 
-	nursery_worker_init(&w);
-	raw_spin_lock_irq(&n->lock);
-	for (;;) {
-		if (n->nr_children != w.finished && help(n, &w)) {
-			raw_spin_unlock_irq(&n->lock);
+	nursery_worker_init(&w, n->executor);
+	/* Others find what is in its slots, once something is, and where to wake us. */
+	WRITE_ONCE(n->joiner, &w);
+	while (!close(n, &w)) {
+		bool room = helps && nursery_room_to_help();
+
+		if (room && (nursery_worker_take(n, &w) || take_submitted(n, &w))) {
 			nursery_worker_run(n, &w);
-			raw_spin_lock_irq(&n->lock);
 			nursery_worker_over(n, &w);
 			continue;
 		}
-		if (!hlist_unhashed(&w.node))
-			nursery_worker_leave(n, &w);
-		if (!n->nr_children)
-			break;
-		nursery_add_waiter(n, &waiter, n);
-		raw_spin_unlock_irq(&n->lock);
-		wait_for_completion(&waiter.wake);
-		raw_spin_lock_irq(&n->lock);
+		if (w.finished) {
+			nursery_uncount(n, w.finished);
+			w.finished = 0;
+			continue;
+		}
+		if (helps && !room)
+			sleep_beside_thread(n, &w);
+		else
+			sleep(n, &w, helps ? JOINER_HELPS : JOINER_ONLY_WAITS);
 	}
-	/*
-	 * Read locklessly, as a hint that orders nothing, by nursery_cancelled() and
-	 * nursery_is_open(). Who acts on it asks again under the lock: admit().
-	 */
-	WRITE_ONCE(n->state, n->state | NURSERY_CLOSED);
-	if (!list_empty(&n->listed))
-		nursery_queue_unlist(n);
-	raw_spin_unlock_irq(&n->lock);
+	WRITE_ONCE(n->joiner, NULL);
+	if (nursery_is_queue(n->executor))
+		nursery_queue_leave(n->executor);
 }
 
 /**
@@ -232,7 +331,7 @@ int nursery_join(struct nursery *n)
 	might_sleep();
 
 	/* Only the joiner sets the bit: a join after the end, by rule not a race. */
-	if (READ_ONCE(n->state) & NURSERY_JOINED)
+	if (atomic64_read(&n->state) & NURSERY_JOINED)
 		return nursery_result(n);
 	if (nursery_runs_here(n))
 		return -EDEADLK;
@@ -240,12 +339,12 @@ int nursery_join(struct nursery *n)
 	if (nursery_dep_acquire(n))
 		nursery_dep_release(n);
 	wait_for_children(n);
-	if (n->state & NURSERY_TIMED)
+	if (n->flags & NURSERY_TIMED)
 		nursery_deadline_end(n);
 	trace_nursery_join(n, nursery_result(n));
 	nursery_release_all(n);
 	nursery_tree_del(n);
-	WRITE_ONCE(n->state, n->state | NURSERY_JOINED);
+	atomic64_or(NURSERY_JOINED, &n->state);
 	return nursery_result(n);
 }
 EXPORT_SYMBOL_GPL(nursery_join);

@@ -35,9 +35,10 @@ struct threads {
 	cpumask_var_t			cpus;		/* attrs.cpus */
 	char				name[TASK_COMM_LEN];
 
-	raw_spinlock_t			lock;		/* all below; inside queue->lock */
+	raw_spinlock_t			lock;		/* all below; inside all others */
 	struct list_head		idle;		/* struct thread; last idle first */
 	struct list_head		lent;		/* struct nursery_queue, by lent */
+	struct list_head		stand_ins;	/* struct nursery_stand_in */
 	bool				asked;		/* our own queue is to be served */
 	unsigned int			wanted;		/* threads to make */
 	unsigned int			nr;
@@ -74,49 +75,120 @@ static void summon(struct threads *t)
 	mod_delayed_work(keepers, &t->keeper, 0);
 }
 
-/* nursery_queue.ask. Context: queue->lock held. */
+/* nursery_queue.ask. Context: Any. */
 static bool ask_threads(struct nursery_executor *e)
 {
 	struct threads *t = to_threads(e);
+	unsigned long flags;
 
-	raw_spin_lock(&t->lock);
+	raw_spin_lock_irqsave(&t->lock, flags);
 	t->asked = true;
 	summon(t);
-	raw_spin_unlock(&t->lock);
+	raw_spin_unlock_irqrestore(&t->lock, flags);
 	return true;
 }
 
-/* Serve the queue of an executor of the module once. Context: its queue->lock held. */
+/* Serve the queue of an executor of the module once. Context: Any. */
 bool nursery_threads_lend(struct nursery_executor *e)
 {
-	raw_spin_lock(&builtin.lock);
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&builtin.lock, flags);
 	if (list_empty(&e->queue.lent))
 		list_add_tail(&e->queue.lent, &builtin.lent);
 	summon(&builtin);
-	raw_spin_unlock(&builtin.lock);
+	raw_spin_unlock_irqrestore(&builtin.lock, flags);
 	return true;
 }
 
-/* Whose queue the calling thread is to serve next; or NULL, and it is idle. */
-static struct nursery_executor *next_to_serve(struct threads *t, struct thread *self)
+/*
+ * Have a thread do what the caller has no stack for. What is asked for is counted in
+ * the nursery's state, once, and the thread takes over the count.
+ *
+ * Context: Any.
+ */
+void nursery_stand_in(struct nursery_stand_in *s)
 {
-	struct nursery_executor *e = NULL;
-	struct nursery_queue *q;
+	unsigned long flags;
 
+	raw_spin_lock_irqsave(&builtin.lock, flags);
+	list_add_tail(&s->node, &builtin.stand_ins);
+	summon(&builtin);
+	raw_spin_unlock_irqrestore(&builtin.lock, flags);
+}
+
+/* Return: whether it was in time; then the count is the caller's again. */
+bool nursery_stand_in_withdraw(struct nursery_stand_in *s)
+{
+	unsigned long flags;
+	bool withdrawn;
+
+	raw_spin_lock_irqsave(&builtin.lock, flags);
+	withdrawn = !list_empty(&s->node);
+	list_del_init(&s->node);
+	raw_spin_unlock_irqrestore(&builtin.lock, flags);
+	return withdrawn;
+}
+
+/* Do what a joiner has asked for, as one of its nursery's workers. */
+static void stand_in(struct nursery *n, struct nursery_child *c)
+{
+	struct nursery_worker w;
+
+	nursery_take_name(n->name);
+	nursery_worker_init(&w, n->executor);
+	raw_spin_lock_irq(&n->lock);
+	nursery_worker_add(n, &w);
+	raw_spin_unlock_irq(&n->lock);
+	/* We count ourselves; the joiner has done so before, if there is no child. */
+	if (c)
+		nursery_worker_give(n, &w, c);
+	else
+		nursery_uncount(n, 1);
+	if (c || nursery_worker_take(n, &w)) {
+		do {
+			nursery_worker_run(n, &w);
+			nursery_worker_over(n, &w);
+		} while (!c && nursery_worker_take(n, &w));
+	}
+	nursery_offer_rest(n);
+	nursery_worker_leave(n, &w);
+}
+
+/* What a thread is to do next: one of these, or nothing, and it is idle. */
+struct errand {
+	struct nursery_executor	*executor;	/* serve its queue */
+	struct nursery		*nursery;	/* stand in for its joiner */
+	struct nursery_child	*child;
+};
+
+static bool next_errand(struct threads *t, struct thread *self, struct errand *errand)
+{
+	struct nursery_stand_in *s;
+	struct nursery_queue *q;
+	bool some = true;
+
+	*errand = (struct errand) { };
 	raw_spin_lock_irq(&t->lock);
+	s = list_first_entry_or_null(&t->stand_ins, struct nursery_stand_in, node);
 	q = list_first_entry_or_null(&t->lent, struct nursery_queue, lent);
-	if (q) {
+	if (s) {
+		list_del_init(&s->node);
+		errand->nursery = s->nursery;
+		errand->child = s->child;
+	} else if (q) {
 		list_del_init(&q->lent);
-		e = container_of(q, struct nursery_executor, queue);
+		errand->executor = container_of(q, struct nursery_executor, queue);
 	} else if (t->asked) {
 		t->asked = false;
-		e = &t->executor;
+		errand->executor = &t->executor;
 	} else {
 		self->idle_since = jiffies;
 		list_add(&self->node, &t->idle);
+		some = false;
 	}
 	raw_spin_unlock_irq(&t->lock);
-	return e;
+	return some;
 }
 
 static bool is_idle(struct threads *t, struct thread *self)
@@ -129,16 +201,39 @@ static bool is_idle(struct threads *t, struct thread *self)
 	return idle;
 }
 
+/* A new thread does so itself: until it runs, the kernel may still set its CPUs. */
+static void set_attrs(const struct threads *t)
+{
+	const struct nursery_thread_attrs *a = &t->attrs;
+	struct sched_attr attr = {
+		.size		= sizeof(attr),
+		.sched_policy	= a->policy,
+		.sched_priority	= a->priority,
+		.sched_nice	= a->nice,
+	};
+
+	if (a->policy || a->nice)
+		WARN_ON_ONCE(sched_setattr_nocheck(current, &attr));
+	/* Of the CPUs that are asked for, some may be gone: then any will do. */
+	if (a->cpus)
+		set_cpus_allowed_ptr(current, t->cpus);
+}
+
 static int thread_fn(void *data)
 {
 	struct thread *self = data;
 	struct threads *t = self->threads;
 	struct nursery_server server = { .named = true };
+	struct errand errand;
 
-	raw_spin_lock_init(&server.lock);
+	set_attrs(t);
 	for (;;) {
-		server.executor = next_to_serve(t, self);
-		if (server.executor) {
+		if (next_errand(t, self, &errand)) {
+			if (errand.nursery) {
+				stand_in(errand.nursery, errand.child);
+				continue;
+			}
+			server.executor = (unsigned long)errand.executor;
 			nursery_queue_serve(&server);
 			continue;
 		}
@@ -158,23 +253,6 @@ static int thread_fn(void *data)
 	}
 }
 
-static void set_attrs(struct threads *t, struct task_struct *task)
-{
-	const struct nursery_thread_attrs *a = &t->attrs;
-	struct sched_attr attr = {
-		.size		= sizeof(attr),
-		.sched_policy	= a->policy,
-		.sched_priority	= a->priority,
-		.sched_nice	= a->nice,
-	};
-
-	if (a->policy || a->nice)
-		WARN_ON_ONCE(sched_setattr_nocheck(task, &attr));
-	/* Of the CPUs that are asked for, some may be gone: then any will do. */
-	if (a->cpus)
-		set_cpus_allowed_ptr(task, t->cpus);
-}
-
 static int make_thread(struct threads *t)
 {
 	struct thread *thread = kzalloc(sizeof(*thread), GFP_KERNEL);
@@ -190,7 +268,6 @@ static int make_thread(struct threads *t)
 		return PTR_ERR(task);
 	}
 	thread->task = task;
-	set_attrs(t, task);
 	wake_up_process(task);
 	return 0;
 }
@@ -270,6 +347,7 @@ static void threads_init(struct threads *t, const char *name)
 	raw_spin_lock_init(&t->lock);
 	INIT_LIST_HEAD(&t->idle);
 	INIT_LIST_HEAD(&t->lent);
+	INIT_LIST_HEAD(&t->stand_ins);
 	INIT_DELAYED_WORK(&t->keeper, keep);
 }
 

@@ -2,30 +2,65 @@
 /*
  * The tree: which nursery is below which.
  *
- * Every nursery of the system is in it from init to the end of its join, below
- * the nursery of the child that opened it, below its outer one, or as a root.
- * Cancel and listing walk it in pre-order, by pointers and not by recursion, so
- * depth costs no stack.
+ * Every nursery of the system is in it from init to the end of its join: below
+ * the nursery of the child that opened it, below its outer one, or as a root. Cancel
+ * and listing walk it in pre-order, by pointers and not by recursion, so depth costs
+ * no stack.
+ *
+ * What is above a nursery does not change and outlives it. What is below is changed
+ * and walked under nursery_tree_lock. Most nurseries are roots; only listings look for
+ * those, so their list has a lock of its own that does not turn interrupts off.
  */
+#include <linux/atomic.h>
 #include <linux/sched.h>
 
 #include "internal.h"
+#include "trace.h"
 
+DEFINE_RAW_SPINLOCK(nursery_roots_lock);
 DEFINE_RAW_SPINLOCK(nursery_tree_lock);
-static HLIST_HEAD(roots);	/* struct nursery, by sibling; nursery_tree_lock */
+static HLIST_HEAD(roots);	/* struct nursery, by sibling; nursery_roots_lock */
 
-static u64 last_id;		/* nursery_tree_lock */
+/* nursery->above: the nursery around, or, with this bit, the child that opened it. */
+#define ABOVE_IS_CHILD	1UL
+
+/* The child that opened @n, or NULL. */
+struct nursery_child *nursery_parent(const struct nursery *n)
+{
+	unsigned long above = READ_ONCE(n->above);
+
+	return above & ABOVE_IS_CHILD ? (struct nursery_child *)(above & ~ABOVE_IS_CHILD) : NULL;
+}
+
+/* The nursery around @n, or NULL. */
+struct nursery *nursery_up(const struct nursery *n)
+{
+	struct nursery_child *parent = nursery_parent(n);
+
+	return parent ? parent->nursery : (struct nursery *)READ_ONCE(n->above);
+}
+
+/* For traces: the id of the nursery around @n, or 0. */
+u64 nursery_up_id(const struct nursery *n)
+{
+	const struct nursery *up = nursery_up(n);
+
+	return up ? up->id : 0;
+}
 
 /* For nurseries and calls: never 0, never used twice. Context: Any. */
 u64 nursery_new_id(void)
 {
-	unsigned long flags;
-	u64 id;
+	static atomic64_t last;
 
-	raw_spin_lock_irqsave(&nursery_tree_lock, flags);
-	id = ++last_id;
-	raw_spin_unlock_irqrestore(&nursery_tree_lock, flags);
-	return id;
+	return atomic64_inc_return_relaxed(&last);
+}
+
+static void add_root(struct nursery *n)
+{
+	raw_spin_lock(&nursery_roots_lock);
+	hlist_add_head(&n->sibling, &roots);
+	raw_spin_unlock(&nursery_roots_lock);
 }
 
 /* Enter the tree; below a cancelled child or nursery, as a cancelled nursery. */
@@ -34,39 +69,58 @@ void nursery_tree_add(struct nursery *n, struct nursery_child *parent, struct nu
 	struct nursery *up = parent ? parent->nursery : outer;
 	unsigned long flags;
 
+	n->id = nursery_new_id();
 	INIT_HLIST_HEAD(&n->nested);
-	n->up = up;
-	n->parent = parent;
+	n->above = parent ? (unsigned long)parent | ABOVE_IS_CHILD : (unsigned long)outer;
+	if (!up) {
+		add_root(n);
+		return;
+	}
 
 	/* Cancel marks and walks under this lock: it finds us, or we find its mark. */
 	raw_spin_lock_irqsave(&nursery_tree_lock, flags);
-	n->id = ++last_id;
-	hlist_add_head(&n->sibling, up ? &up->nested : &roots);
-	if (parent ? nursery_child_cancelled(parent) : outer && nursery_cancelled(outer)) {
+	hlist_add_head(&n->sibling, &up->nested);
+	if (parent ? nursery_child_cancelled(parent) : nursery_cancelled(outer)) {
 		n->cause = -ECANCELED;
-		n->state |= NURSERY_CANCELLED;
+		atomic64_or(NURSERY_CANCELLED, &n->state);
 	}
 	raw_spin_unlock_irqrestore(&nursery_tree_lock, flags);
 }
 
-/* Leave the tree. What is still open below is a bug of the caller: it survives as a root. */
-void nursery_tree_del(struct nursery *n)
+/* What is still open below is a bug of the caller: it survives as a root. */
+static void disown_nested(struct nursery *n)
 {
+	struct hlist_head left;
 	struct nursery *below;
 	struct hlist_node *next;
-	unsigned long flags;
 
-	raw_spin_lock_irqsave(&nursery_tree_lock, flags);
-	hlist_for_each_entry_safe(below, next, &n->nested, sibling) {
+	raw_spin_lock_irq(&nursery_tree_lock);
+	hlist_move_list(&n->nested, &left);
+	hlist_for_each_entry(below, &left, sibling) {
 		WARN(1, "nursery: \"%s\" was joined with \"%s\" below it still open\n",
 		     n->name, below->name);
-		below->up = NULL;
-		below->parent = NULL;
-		hlist_del(&below->sibling);
-		hlist_add_head(&below->sibling, &roots);
+		WRITE_ONCE(below->above, 0);
 	}
-	hlist_del(&n->sibling);
-	raw_spin_unlock_irqrestore(&nursery_tree_lock, flags);
+	raw_spin_unlock_irq(&nursery_tree_lock);
+	hlist_for_each_entry_safe(below, next, &left, sibling)
+		add_root(below);
+}
+
+/* Leave the tree. */
+void nursery_tree_del(struct nursery *n)
+{
+	/* A look: who opened one below has joined it, or will never. */
+	if (unlikely(!hlist_empty(&n->nested)))
+		disown_nested(n);
+	if (n->above) {
+		raw_spin_lock_irq(&nursery_tree_lock);
+		hlist_del(&n->sibling);
+		raw_spin_unlock_irq(&nursery_tree_lock);
+	} else {
+		raw_spin_lock(&nursery_roots_lock);
+		hlist_del(&n->sibling);
+		raw_spin_unlock(&nursery_roots_lock);
+	}
 }
 
 /*
@@ -78,28 +132,38 @@ struct nursery *nursery_tree_next(struct nursery *n, struct nursery *root)
 {
 	if (!hlist_empty(&n->nested))
 		return hlist_entry(n->nested.first, struct nursery, sibling);
-	for (; n != root; n = n->up)
+	for (; n != root; n = nursery_up(n))
 		if (n->sibling.next)
 			return hlist_entry(n->sibling.next, struct nursery, sibling);
 	return NULL;
 }
 
-/* The root after @n (NULL: the first), or NULL. Context: nursery_tree_lock held. */
-struct nursery *nursery_tree_next_root(struct nursery *n)
+/* The root after @n (NULL: the first), or NULL. Context: nursery_roots_lock held. */
+struct nursery *nursery_next_root(struct nursery *n)
 {
 	return hlist_entry_safe(n ? n->sibling.next : roots.first, struct nursery, sibling);
 }
 
-/* Does this task run a child of @n? Context: Any. */
-static bool runs_child_of(struct nursery *n)
+/* Does this task run a child of @n, or just @c, if that is given? Context: Any. */
+static bool runs_child_of(struct nursery *n, const struct nursery_child *c)
 {
+	struct nursery_child *running;
 	struct nursery_worker *w;
+	unsigned long flags;
 	bool here = false;
 
-	raw_spin_lock(&n->lock);
-	hlist_for_each_entry(w, &n->workers, node)
-		here |= w->task == current && w->child;
-	raw_spin_unlock(&n->lock);
+	raw_spin_lock_irqsave(&n->lock, flags);
+	for_each_nursery_worker(w, n) {
+		/* Our own does not change while we look. */
+		if (w->task != current)
+			continue;
+		running = nursery_worker_hold(w);
+		if (!running)
+			continue;
+		nursery_worker_release(w);
+		here |= !c || running == c;
+	}
+	raw_spin_unlock_irqrestore(&n->lock, flags);
 	return here;
 }
 
@@ -109,7 +173,7 @@ static bool subtree_runs_here(struct nursery *root)
 	struct nursery *n;
 
 	for (n = root; n; n = nursery_tree_next(n, root))
-		if (runs_child_of(n))
+		if (runs_child_of(n, NULL))
 			return true;
 	return false;
 }
@@ -121,7 +185,7 @@ bool nursery_runs_here(struct nursery *n)
 	bool here;
 
 	/* A look without locks is enough: if we were there, we would have written it. */
-	if (hlist_empty(&n->workers) && hlist_empty(&n->nested))
+	if (hlist_empty(&n->workers) && hlist_empty(&n->nested) && !READ_ONCE(n->joiner))
 		return false;
 	raw_spin_lock_irqsave(&nursery_tree_lock, flags);
 	here = subtree_runs_here(n);
@@ -132,22 +196,21 @@ bool nursery_runs_here(struct nursery *n)
 /*
  * Is the caller @c itself, or a child of a nursery that @c opened?
  *
- * Context: nursery_tree_lock held, @c not finished.
+ * Context: @c held.
  */
 bool nursery_child_runs_here(struct nursery_child *c)
 {
-	struct nursery *n = c->nursery;
-	struct nursery_worker *w;
+	struct nursery *n;
+	unsigned long flags;
 	bool here = false;
 
-	raw_spin_lock(&n->lock);
-	hlist_for_each_entry(w, &n->workers, node)
-		here |= w->task == current && w->child == c;
-	raw_spin_unlock(&n->lock);
-	if (here)
+	if (runs_child_of(c->nursery, c))
 		return true;
+	if (hlist_empty(&c->nursery->nested))
+		return false;
+	raw_spin_lock_irqsave(&nursery_tree_lock, flags);
 	hlist_for_each_entry(n, &c->nursery->nested, sibling)
-		if (n->parent == c && subtree_runs_here(n))
-			return true;
-	return false;
+		here |= nursery_parent(n) == c && subtree_runs_here(n);
+	raw_spin_unlock_irqrestore(&nursery_tree_lock, flags);
+	return here;
 }

@@ -3,24 +3,36 @@
  * Workers: who runs children.
  *
  * A work item, a thread and a joiner that helps do the same: take a chunk of a
- * nursery's children, run one after the other, come back for the next chunk, and
- * leave when there is none. While a worker has ended children that it has not yet
- * counted, the nursery stays open, and with it everything that the worker needs:
- * so it counts them last, when it leaves, under nursery->lock, and then touches
- * neither the nursery nor its executor again.
+ * nursery's children into the slots of a struct nursery_worker, run one after the
+ * other, come back for the next chunk, and leave when there is none. A worker counts
+ * itself in nursery->state, and the children that it has ended as well until it leaves. So
+ * the nursery stays open, and with it everything that the worker needs, up to the moment
+ * when it counts them all down at once; then it touches neither the nursery nor its
+ * executor again.
  *
- * A child is ended only after worker->child has moved on to the next. So whoever
- * finds a child there, under worker->lock, has one that is not yet finished and
- * whose memory is there.
+ * worker->range says what is in the slots: those from "next" to "end" are to be
+ * started, and if RUNNING is set the one before "next" has been started and not
+ * ended. The worker goes on with a cmpxchg that at once takes the running child out
+ * and starts the next. Others change the word under nursery->lock, also by cmpxchg:
+ * they take children away at the end, to run them or to cancel them, and with
+ * HELD they make the worker stop at its next step, until they let go of the lock: so
+ * the running child that they look at does not finish and its memory is there. That
+ * is the only lock a worker meets, and only if somebody is interested in its child.
  *
- * Before a worker starts a child while others are left in its batch, somebody is
- * on the way to look after those: the child may block. See queue.c for who.
+ * Before a worker starts a child while others are left in its slots it makes sure
+ * that somebody is on the way to look after those: the child may block. See queue.c.
+ *
+ * A cancel first marks the nursery, then takes away what workers have. A worker first
+ * shows what it has taken, then looks for the mark, before it starts any of it. Both
+ * steps of each are in this order by full barriers, so one of the two sees the other.
  *
  * A child gets the context of the worker. A joiner's is that of a task, with its
  * credentials, its memory-allocation scope, its priority and its cgroup; none of
  * it may be changed for longer than the child runs.
  */
 #include <linux/cred.h>
+#include <linux/jiffies.h>
+#include <linux/prefetch.h>
 #include <linux/sched.h>
 #include <linux/sched/task_stack.h>
 
@@ -36,6 +48,14 @@
 /* What a child must leave as it was. */
 #define SCOPE_FLAGS	(PF_MEMALLOC | PF_MEMALLOC_NOFS | PF_MEMALLOC_NOIO | PF_MEMALLOC_PIN)
 
+/* worker->range */
+#define RANGE_NEXT(range)	((range) & 0xff)
+#define RANGE_END(range)	((range) >> 8 & 0xff)
+#define RANGE(next, end)	((next) | (end) << 8)
+#define RANGE_RUNNING		BIT(16)
+#define RANGE_HELD		BIT(17)
+#define RANGE_FLAGS		(RANGE_RUNNING | RANGE_HELD)
+
 /* May this task run one more child on top of what it has on its stack? */
 bool nursery_room_to_help(void)
 {
@@ -45,131 +65,256 @@ bool nursery_room_to_help(void)
 	       here - (unsigned long)end_of_stack(current) > HELP_STACK;
 }
 
-void nursery_worker_init(struct nursery_worker *w)
+void nursery_worker_init(struct nursery_worker *w, const struct nursery_executor *e)
 {
-	raw_spin_lock_init(&w->lock);
+	atomic_set(&w->range, 0);
 	w->finished = 0;
-	w->batch = NULL;
-	w->child = NULL;
+	w->executor = e;
+	w->end = 0;
 	w->task = current;
 	INIT_HLIST_NODE(&w->node);
 }
 
-/* From here on a cancel marks the child and calls its handlers. */
-static void start(struct nursery_worker *w, struct nursery_child *c)
-{
-	c->handlers = NULL;
-	c->pins = 0;
-	atomic_set(&c->state, (atomic_read(&c->state) & ~CHILD_PHASE) | CHILD_RUNNING);
-	w->child = c;
-}
-
 /*
- * Have @w start a child that is on no list any more.
+ * From here on others see what it has. It counts itself, as all that it takes may be
+ * taken from it again.
  *
- * Context: nursery->lock held, which keeps others from looking at @w; @w is
- * between two children.
+ * Context: nursery->lock held; the nursery is kept by the caller.
  */
-void nursery_worker_start(struct nursery *n, struct nursery_worker *w, struct nursery_child *c)
+void nursery_worker_add(struct nursery *n, struct nursery_worker *w)
 {
-	start(w, c);
-	if (hlist_unhashed(&w->node))
-		hlist_add_head(&w->node, &n->workers);
+	atomic64_add(NURSERY_COUNT, &n->state);
+	w->finished = 1;
+	hlist_add_head(&w->node, &n->workers);
 }
 
-/* Half of what another worker has not started. Context: nursery->lock held. */
-static struct nursery_child *steal(struct nursery *n, struct nursery_worker *w)
+/* Others see from here on what is in the slots. Fully ordered: see the cancel above. */
+static void show(struct nursery_worker *w, unsigned int nr)
 {
-	struct nursery_child *ring = NULL;
-	struct nursery_worker *other;
-
-	hlist_for_each_entry(other, &n->workers, node) {
-		/* A look: what is put there later is put there under nursery->lock. */
-		if (other == w || !READ_ONCE(other->batch))
-			continue;
-		raw_spin_lock(&other->lock);
-		if (other->batch)
-			ring = nursery_ring_split(&other->batch);
-		raw_spin_unlock(&other->lock);
-		if (ring)
-			break;
-	}
-	return ring;
+	atomic_xchg(&w->range, RANGE(0, nr));
 }
 
-/*
- * Is there something to take, for others than @w? A bound is not looked at.
- *
- * Context: nursery->lock held.
- */
-bool nursery_worker_leaves_some(const struct nursery *n, const struct nursery_worker *w)
+/* Have @w run a child that the caller has taken. Context: @w is between two batches. */
+void nursery_worker_give(struct nursery *n, struct nursery_worker *w, struct nursery_child *c)
 {
-	const struct nursery_worker *other;
-
-	if (w->batch || !list_empty(&n->ready))
-		return true;
-	/* What is left where @w has stolen. The newest come first, and have most. */
-	hlist_for_each_entry(other, &n->workers, node)
-		if (READ_ONCE(other->batch))
-			return true;
-	return false;
+	w->slots[0] = c;
+	show(w, 1);
 }
 
-/*
- * Take children to run, and start the first.
- *
- * Context: nursery->lock held; @w has run all that it had.
- * Return: whether there were any.
- */
-bool nursery_worker_take(struct nursery *n, struct nursery_worker *w)
+/* Take what nobody has taken. Context: Any; what @w has is seen by others. */
+static bool take_ready(struct nursery *n, struct nursery_worker *w)
 {
-	struct nursery_child *ring;
+	struct llist_node *list = nursery_ready_grab(n);
+	unsigned int nr = 0;
 
-	if (!list_empty(&n->ready)) {
-		if (n->max_active && n->nr_active >= n->max_active)
-			return false;
-		ring = nursery_ready_take(n);
-		if (n->max_active)
-			n->nr_active++;
-	} else {
-		ring = steal(n, w);
-		if (!ring)
-			return false;
-	}
-	w->batch = ring;
-	nursery_worker_start(n, w, nursery_ring_pop(&w->batch));
+	if (!list)
+		return false;
+	do {
+		w->slots[nr++] = nursery_linked(list);
+		list = list->next;
+	} while (list && nr < NURSERY_CHUNK);
+	if (list)
+		nursery_ready_put(n, list);
+	show(w, nr);
+	/* For whoever looked in vain meanwhile, or finds none in the nursery later on. */
+	if (nr > 1 || nursery_ready_any(n))
+		nursery_offer(n);
 	return true;
 }
 
-/* The next child of the batch, started, or NULL. */
-static struct nursery_child *next_child(struct nursery *n, struct nursery_worker *w)
+/* Take half of what another one has not started. Context: nursery->lock held. */
+static bool steal(struct nursery *n, struct nursery_worker *w)
 {
-	const struct nursery_executor *e = READ_ONCE(n->executor);
-	struct nursery_child *c = NULL;
-	bool kick = false;
+	struct nursery_worker *other;
 
-	raw_spin_lock_irq(&w->lock);
-	if (w->batch) {
-		c = nursery_ring_pop(&w->batch);
-		start(w, c);
-		/* Inside the lock: see queue.c for what this pairs with. */
-		kick = w->batch && !READ_ONCE(e->queue.due);
-	} else {
-		w->child = NULL;
+	for_each_nursery_worker(other, n) {
+		int old = atomic_read(&other->range);
+		unsigned int next, end, nr;
+
+		if (other == w)
+			continue;
+		do {
+			next = RANGE_NEXT(old);
+			end = RANGE_END(old);
+			nr = (end - next + 1) / 2;
+		} while (nr && !atomic_try_cmpxchg(&other->range, &old,
+						   (old & RANGE_FLAGS) | RANGE(next, end - nr)));
+		if (!nr)
+			continue;
+		memcpy(w->slots, &other->slots[end - nr], nr * sizeof(w->slots[0]));
+		show(w, nr);
+		nursery_offer(n);
+		return true;
 	}
-	raw_spin_unlock_irq(&w->lock);
-	if (kick)
-		nursery_queue_kick(e);
-	return c;
+	return false;
+}
+
+/* With a bound: the child whose turn it is. Context: nursery->lock held. */
+static bool take_in_order(struct nursery *n, struct nursery_worker *w)
+{
+	struct nursery_child *c;
+
+	if (list_empty(&n->ready) || !nursery_has_place(n))
+		return false;
+	c = list_first_entry(&n->ready, struct nursery_child, node);
+	list_del(&c->node);
+	n->nr_active++;
+	c->handlers = NULL;
+	c->pins = 0;
+	child_set_phase(c, CHILD_LIVE);
+	w->slots[0] = c;
+	show(w, 1);
+	if (!list_empty(&n->ready) && nursery_has_place(n))
+		nursery_offer(n);
+	return true;
+}
+
+/*
+ * Take children to run. Context: nursery->lock held; @w has run all that it had.
+ * Return: whether there were any.
+ */
+bool nursery_worker_take_locked(struct nursery *n, struct nursery_worker *w)
+{
+	if (n->max_active)
+		return take_in_order(n, w);
+	return take_ready(n, w) || steal(n, w);
+}
+
+/* The same, without nursery->lock held. Context: Process context. */
+bool nursery_worker_take(struct nursery *n, struct nursery_worker *w)
+{
+	bool took;
+
+	if (!n->max_active) {
+		if (take_ready(n, w))
+			return true;
+		/* A look: who comes later and takes several offers what it has. */
+		if (hlist_empty(&n->workers) && (!n->joiner || n->joiner == w))
+			return false;
+	}
+	raw_spin_lock_irq(&n->lock);
+	took = nursery_worker_take_locked(n, w);
+	raw_spin_unlock_irq(&n->lock);
+	return took;
+}
+
+/* Has anybody children that are not started? Context: nursery->lock held. */
+bool nursery_workers_have_some(struct nursery *n)
+{
+	struct nursery_worker *w;
+
+	for_each_nursery_worker(w, n) {
+		int range = atomic_read(&w->range);
+
+		if (RANGE_NEXT(range) != RANGE_END(range))
+			return true;
+	}
+	return false;
+}
+
+/* Take away what @w has not started, as a list. Context: nursery->lock held, or @w's own. */
+struct llist_node *nursery_worker_disown(struct nursery_worker *w)
+{
+	int old = atomic_read(&w->range);
+	struct llist_node *list = NULL;
+	unsigned int i;
+
+	do {
+	} while (!atomic_try_cmpxchg(&w->range, &old, (old & RANGE_FLAGS) |
+				     RANGE(RANGE_NEXT(old), RANGE_NEXT(old))));
+	for (i = RANGE_END(old); i > RANGE_NEXT(old); i--) {
+		w->slots[i - 1]->link.next = list;
+		list = &w->slots[i - 1]->link;
+	}
+	return list;
+}
+
+/*
+ * The child that @w runs, or NULL. It does not end before nursery_worker_release().
+ *
+ * Context: nursery->lock held until then.
+ */
+struct nursery_child *nursery_worker_hold(struct nursery_worker *w)
+{
+	int old = atomic_read(&w->range);
+
+	do {
+		if (!(old & RANGE_RUNNING))
+			return NULL;
+	} while (!atomic_try_cmpxchg(&w->range, &old, old | RANGE_HELD));
+	return w->slots[RANGE_NEXT(old) - 1];
+}
+
+void nursery_worker_release(struct nursery_worker *w)
+{
+	/* A release, so that @w finds what was done to the child. */
+	atomic_fetch_andnot_release(RANGE_HELD, &w->range);
+}
+
+/*
+ * The joiner, if it is not beyond closing the nursery. It does not leave before
+ * nursery->lock is dropped.
+ *
+ * Context: nursery->lock held.
+ */
+struct nursery_worker *nursery_look_at_joiner(struct nursery *n)
+{
+	s64 old = atomic64_read(&n->state);
+
+	if (!READ_ONCE(n->joiner))
+		return NULL;
+	do {
+		if (old & NURSERY_CLOSED)
+			return NULL;
+	} while (!atomic64_try_cmpxchg(&n->state, &old, old | NURSERY_HELD));
+	return READ_ONCE(n->joiner);
+}
+
+/* Somebody holds what we run: wait until he lets go of the lock. */
+static noinline int wait_for_holder(struct nursery *n, struct nursery_worker *w)
+{
+	raw_spin_lock_irq(&n->lock);
+	raw_spin_unlock_irq(&n->lock);
+	return atomic_read(&w->range);
+}
+
+/* Take the running child out and start the next one, or return NULL. */
+static struct nursery_child *step(struct nursery *n, struct nursery_worker *w)
+{
+	int old = atomic_read(&w->range), new;
+	unsigned int next, end;
+
+	for (;;) {
+		if (unlikely(old & RANGE_HELD)) {
+			old = wait_for_holder(n, w);
+			continue;
+		}
+		next = RANGE_NEXT(old);
+		end = RANGE_END(old);
+		new = next == end ? RANGE(next, end) : RANGE(next + 1, end) | RANGE_RUNNING;
+		/* Fully ordered: the child's end (R10), and the look that follows. */
+		if (likely(atomic_try_cmpxchg(&w->range, &old, new)))
+			break;
+	}
+	if (next == end)
+		return NULL;
+	if (next + 1 != end) {
+		prefetchw(w->slots[next + 1]);
+		/*
+		 * An offer. When these were taken the nursery was listed, and stays so as
+		 * long as there are any; its state is not looked at, as spawners write to
+		 * it. A joiner that slept was woken.
+		 */
+		if (unlikely(!READ_ONCE(w->executor->queue.due)))
+			nursery_offer(n);
+	}
+	return w->slots[next];
 }
 
 /* A child must leave its worker as it found it: the next child's context is the same. */
-static void check_context(struct nursery_child *c, const struct cred *cred, unsigned int scope,
-			  int preempt)
+static noinline void restore_context(struct nursery_child *c, const struct cred *cred,
+				     unsigned int scope, int preempt)
 {
-	if (likely(current_cred() == cred && (current->flags & SCOPE_FLAGS) == scope &&
-		   preempt_count() == preempt))
-		return;
 	WARN_ONCE(1, "nursery: child %ps left its worker with other credentials, another memory-allocation scope or in atomic context\n",
 		  c->fn);
 	current->flags = (current->flags & ~SCOPE_FLAGS) | scope;
@@ -186,59 +331,80 @@ static int run(struct nursery *n, struct nursery_child *c)
 	bool looked_at;
 	int result;
 
-	if (nursery_child_cancelled(c))
+	if (unlikely(nursery_child_cancelled(c)))
 		return -ECANCELED;
 	looked_at = nursery_dep_acquire(n);
 	result = c->fn(c);
 	if (looked_at)
 		nursery_dep_release(n);
-	check_context(c, cred, scope, preempt);
+	if (unlikely(current_cred() != cred || (current->flags & SCOPE_FLAGS) != scope ||
+		     preempt_count() != preempt))
+		restore_context(c, cred, scope, preempt);
 	return result;
 }
 
+/* The turn is over: what has not been started is for the next to come. */
+static noinline void give_back(struct nursery *n, struct nursery_worker *w)
+{
+	struct llist_node *list = nursery_worker_disown(w);
+
+	if (!list)
+		return;
+	nursery_ready_put(n, list);
+	nursery_offer(n);
+}
+
 /*
- * Run what was started and all of the batch. Each child is ended here.
+ * Run all that is in the slots, or up to worker->end. Each child is ended here, after it has been taken out.
  *
  * Context: Process context, no locks held.
  */
 void nursery_worker_run(struct nursery *n, struct nursery_worker *w)
 {
-	struct nursery_child *c = w->child, *next;
+	struct nursery_child *c, *next;
 	int result;
 
-	do {
+	/* They have been shown; one that was marked after this look is found there. */
+	if (unlikely(atomic64_read(&n->state) & NURSERY_CANCELLED))
+		w->finished += nursery_children_skip(n, nursery_worker_disown(w));
+	for (c = step(n, w); c; c = next) {
 		result = run(n, c);
-		next = next_child(n, w);
+		if (unlikely(w->end && time_after(jiffies, w->end)))
+			give_back(n, w);
+		next = step(n, w);
 		nursery_child_end(n, c, result);
 		/* Written here alone; a listing that reads it may be late. */
 		WRITE_ONCE(w->finished, w->finished + 1);
-		c = next;
-	} while (c);
+	}
 }
 
 /*
  * To be called once after each nursery_worker_run(), to give back the place that
- * the child had. With a bound a batch is one child.
- *
- * Context: nursery->lock held.
+ * the child had. With a bound there is one.
  */
 void nursery_worker_over(struct nursery *n, struct nursery_worker *w)
 {
-	if (!n->max_active)
+	unsigned long flags;
+
+	if (likely(!n->max_active))
 		return;
+	raw_spin_lock_irqsave(&n->lock, flags);
 	n->nr_active--;
 	nursery_submit_waiting(n);
+	raw_spin_unlock_irqrestore(&n->lock, flags);
 }
 
 /*
- * @w takes no more here: count what it ended. If those were the last, the nursery
- * may be gone when nursery->lock is dropped, and so may be its executor.
- *
- * Context: nursery->lock held.
+ * @w takes no more here: count what it ended. If those were the last the nursery is
+ * gone, and with it may be its executor.
  */
 void nursery_worker_leave(struct nursery *n, struct nursery_worker *w)
 {
+	unsigned int finished = w->finished;
+
+	raw_spin_lock_irq(&n->lock);
 	hlist_del_init(&w->node);
-	nursery_uncount(n, w->finished);
+	raw_spin_unlock_irq(&n->lock);
 	w->finished = 0;
+	nursery_uncount(n, finished);
 }

@@ -109,15 +109,19 @@ struct nursery_executor_ops {
 
 /* private: what an executor of ours has to do; see kmod/queue.c */
 struct nursery_queue {
-	raw_spinlock_t		lock;		/* all below */
-	unsigned int		due;		/* a worker was asked for and has not yet looked */
-	unsigned int		nr_workers;	/* work items that serve it */
-	unsigned int		limit;		/* of nr_workers; 0: the workqueue's own */
-	struct list_head	nurseries;	/* that may have something to take, by listed */
+	int			due;		/* a worker was asked for and has not yet looked */
+	unsigned int		limit;		/* of nr_workers; 0: a caller's queue */
+	atomic_t		nr_workers;	/* work items that serve it */
+	atomic_t		nr_looking;	/* servers that look for something to take */
+	bool			(*ask)(struct nursery_executor *e);	/* for a worker */
+	struct nursery_server	*asked;		/* who is due, if it can part from us */
+	struct nursery_server	*spare;		/* a work item at hand */
+	struct llist_head	incoming;	/* nurseries that have something to take ... */
+	raw_spinlock_t		lock;		/* @nurseries; in task context only */
+	struct list_head	nurseries;	/* ... or may still have, by listed */
+	raw_spinlock_t		runners_lock;	/* @first, @last */
 	struct llist_node	*first;		/* runners that came one by one ... */
 	struct llist_node	**last;		/* ... in order */
-	struct nursery_server	*asked;		/* who is due, if it can part from us */
-	bool			(*ask)(struct nursery_executor *e);	/* for a worker */
 	struct list_head	lent;		/* waits for a thread; see thread.c */
 };
 
@@ -169,30 +173,38 @@ void nursery_runner_run(struct nursery_runner *r);
  */
 struct nursery {
 	/* private: */
+	atomic64_t			state;		/* enum nursery_state and a count */
+	struct nursery_worker		*joiner;	/* who joins, and helps */
+	union {
+		struct {				/* children to start; see ready.c */
+			struct llist_head	inbox;
+			struct llist_head	packs;
+		};
+		struct list_head	ready;		/* the same, with max_active; lock */
+	};
+	const struct nursery_executor	*executor;
+	union {
+		struct llist_node	incoming;	/* queue->incoming */
+		struct list_head	listed;		/* queue->nurseries */
+	};
+	struct hlist_head		workers;	/* who else runs children here; lock */
 	raw_spinlock_t			lock;		/* all down to "tree" */
-	unsigned int			state;		/* enum nursery_state; read locklessly */
-	unsigned int			nr_children;	/* not counted as finished, of any kind */
-	unsigned int			nr_active;	/* started and not over; if max_active */
-	unsigned int			max_active;	/* set by nursery_init(); 0: no bound */
-	unsigned int			nr_resources;
+	unsigned int			nr_active;	/* started and not over; with max_active */
+	struct hlist_head		others;		/* external, or given to an executor */
+	struct nursery_waiter		*waiters;	/* for something else than the end */
+	struct nursery_resource		*resources;	/* last in first */
+	struct timerqueue_node		deadline;	/* cancel(-ETIMEDOUT); see deadline.c */
 	int				error;		/* the first real error */
 	int				cause;		/* why it was cancelled */
-	struct list_head		ready;		/* children to start; see ready.c */
-	struct hlist_head		others;		/* external, or given to an executor */
-	struct hlist_head		workers;	/* who runs children here */
-	struct nursery_waiter		*waiters;	/* who sleeps, last in first */
-	struct nursery_resource		*resources;	/* last in first */
-	const struct nursery_executor	*executor;
-	struct list_head		listed;		/* in queue->nurseries; its lock, too */
-	struct timerqueue_node		deadline;	/* cancel(-ETIMEDOUT); see deadline.c */
 
-	/* tree: nursery_tree_lock */
-	struct nursery			*up;		/* the nursery around this one */
-	struct nursery_child		*parent;	/* its child that opened this one */
+	/* tree: see tree.c */
+	unsigned long			above;		/* the child or the nursery around this one */
 	struct hlist_head		nested;		/* nurseries right below, by sibling */
 	struct hlist_node		sibling;
 
 	/* set by nursery_init() and never changed */
+	unsigned int			flags;
+	unsigned int			max_active;	/* 0: no bound */
 	const char			*name;
 	u64				id;
 #ifdef CONFIG_LOCKDEP
@@ -214,25 +226,25 @@ struct nursery_child {
 	nursery_fn_t		fn;		/* NULL: external, hardware */
 	void			(*done)(struct nursery_child *c);
 	union {
-		struct list_head	node;	/* the first of its chunk: in nursery->ready */
+		struct {			/* to be started; see ready.c */
+			struct llist_node	link;
+			struct llist_node	pack;
+		};
+		struct list_head	node;	/* the same, with max_active: nursery->ready */
 		struct hlist_node	other;	/* in nursery->others */
 	};
 	union {
-		struct list_head	ring;	/* not started: the chunk that it is in */
-		struct {			/* not started: given to an executor, or to be */
+		struct {			/* given to an executor, or to be */
 			struct nursery_runner		runner;
 			const struct nursery_executor	*executor;
 		};
-		struct {			/* started; nursery->lock */
+		struct {			/* else; nursery->lock */
 			struct nursery_cancel_handler	*handlers;
 			unsigned int			pins;	/* what keeps it from ending */
 		};
 	};
 	atomic_t		state;		/* enum nursery_child_state and flags */
-	union {
-		int		result;
-		unsigned int	chunk;		/* first of a chunk: how many that has */
-	};
+	int			result;
 };
 
 /**

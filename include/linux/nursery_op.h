@@ -60,6 +60,7 @@ struct nursery_call {
 	struct nursery_file	*file;
 	struct list_head	record;		/* file->records */
 	bool			refused;	/* never started: no record */
+	bool			started;	/* the operation; for listings */
 	int			result;
 	u64			id;
 	u64			cookie;

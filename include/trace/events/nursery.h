@@ -15,6 +15,8 @@
 #include <linux/string.h>
 #include <linux/tracepoint.h>
 
+u64 nursery_up_id(const struct nursery *n);
+
 #define NURSERY_TRACE_NAME	32
 
 DECLARE_EVENT_CLASS(nursery_scope,
@@ -28,7 +30,7 @@ DECLARE_EVENT_CLASS(nursery_scope,
 	),
 	TP_fast_assign(
 		__entry->id = n->id;
-		__entry->up = n->up ? n->up->id : 0;
+		__entry->up = nursery_up_id(n);
 		__entry->result = result;
 		strscpy(__entry->name, n->name, NURSERY_TRACE_NAME);
 	),
