@@ -15,6 +15,7 @@
 #include <linux/module.h>
 #include <linux/pid.h>
 #include <linux/poll.h>
+#include <linux/preempt.h>
 #include <linux/sched.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
@@ -44,12 +45,39 @@ static void file_release(struct kref *ref)
 	kfree(file);
 }
 
+static void wake_waiters(struct irq_work *work)
+{
+	wake_up(&container_of(work, struct nursery_file, wake)->wait);
+}
+
+/*
+ * Wake who waits for records.
+ *
+ * A wait queue has a spinlock_t, which may not be taken in a hard interrupt or
+ * under a raw lock where PREEMPT_RT makes it a lock that sleeps; a call may end
+ * there (I8). Who cannot be preempted leaves it to an irq_work: on PREEMPT_RT a
+ * thread runs that. A kernel that does not count who can be preempted is not
+ * PREEMPT_RT, and may wake from everywhere.
+ *
+ * Context: Any, while the file has a call: after the join, the reaper waits for
+ *	    the irq_work.
+ */
+void nursery_file_wake(struct nursery_file *file)
+{
+	if (!IS_ENABLED(CONFIG_PREEMPT_COUNT) || preemptible())
+		wake_up(&file->wait);
+	else
+		irq_work_queue(&file->wake);
+}
+
 static void reap(struct work_struct *work)
 {
 	struct nursery_file *file = container_of(work, struct nursery_file, reap);
 	struct nursery_call *call, *next;
 
 	nursery_join(&file->nursery);
+	/* No call is left to queue it again. */
+	irq_work_sync(&file->wake);
 	list_for_each_entry_safe(call, next, &file->records, record)
 		kfree(call);
 	complete_all(&file->reaped);
@@ -68,6 +96,7 @@ static int nursery_open(struct inode *inode, struct file *filp)
 	raw_spin_lock_init(&file->records_lock);
 	INIT_LIST_HEAD(&file->records);
 	init_waitqueue_head(&file->wait);
+	init_irq_work(&file->wake, wake_waiters);
 	INIT_WORK(&file->reap, reap);
 	init_completion(&file->reaped);
 	kref_init(&file->ref);

@@ -6,6 +6,7 @@
 #define _NURSERY_FILE_H
 
 #include <linux/completion.h>
+#include <linux/irq_work.h>
 #include <linux/kref.h>
 #include <linux/mutex.h>
 #include <linux/nursery_op.h>
@@ -28,6 +29,7 @@ struct nursery_file {
 	raw_spinlock_t		records_lock;	/* done() adds in any context */
 	struct list_head	records;	/* struct nursery_call, by record */
 	wait_queue_head_t	wait;		/* for a record, or for none outstanding */
+	struct irq_work		wake;		/* wakes them where the caller may not */
 
 	/* The end: the reaper joins, close() waits for it a while. */
 	struct work_struct	reap;
@@ -37,5 +39,7 @@ struct nursery_file {
 
 /* The file that a nursery is of, or NULL. */
 struct nursery_file *nursery_file_of(struct nursery *n);
+
+void nursery_file_wake(struct nursery_file *file);
 
 #endif /* _NURSERY_FILE_H */

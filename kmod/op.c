@@ -128,7 +128,7 @@ static void user_done(struct nursery_child *c)
 	list_add_tail(&call->record, &file->records);
 	raw_spin_unlock_irqrestore(&file->records_lock, flags);
 	/* A reader may have freed the call; the file waits for us to return. */
-	wake_up(&file->wait);
+	nursery_file_wake(file);
 }
 
 static void cancel_call(struct nursery_cancel_handler *h)
@@ -209,6 +209,11 @@ int nursery_call_spawn(struct nursery_file *file, const char *name, const u64 *a
 	err = spawn_on_provider(call, nr_args);
 	if (err) {
 		call->refused = true;
+		/*
+		 * A handler that still runs would end, and free, the call in its own
+		 * context: a hard interrupt perhaps, where PREEMPT_RT has no kfree().
+		 */
+		nursery_off_cancel(&call->on_cancel);
 		nursery_child_complete(&call->user, 0);
 		return err;
 	}
