@@ -5,11 +5,16 @@
 #
 #   source   the Debian linux-source package, unpacked: the debug kernel, the
 #            selftest headers, checkpatch and kernel-doc come from it
+#   source-7.3
+#            the same of a newer release: the uml and rtdebug kernels
 #   stock    the image and headers of Debian's cloud kernel, unpacked and
 #            unmodified; nothing is installed on the host
+#   rt       the same of Debian's PREEMPT_RT kernel
 #   debug    built from source with debug.config on top of allnoconfig
-#   uml      user-mode Linux, built from a newer release's linux-source with
-#            uml.config on top of allnoconfig
+#   rtdebug  built from the newer source, for in 6.1 PREEMPT_RT is a patch that
+#            is in no package: debug.config, changed by rtdebug.config
+#   uml      user-mode Linux, built from the newer source with uml.config; the
+#            one in 6.1 has one processor
 #
 # Each is built beside its place and renamed into it, so what is there is
 # whole. For a kernel named K, after prepare_kernel K:
@@ -103,69 +108,93 @@ unpack_source()
 	mv "$tmp" "$dir"
 }
 
-prepare_stock()
+# Debian's own kernels: stock and rt.
+prepare_debian()
 {
-	[ -d "$cache/stock" ] || with_lock stock build_stock
+	[ -d "$cache/$1" ] || with_lock "$1" build_debian "$1"
 }
 
-build_stock()
+build_debian()
 {
-	[ ! -d "$cache/stock" ] || return 0
+	[ ! -d "$cache/$1" ] || return 0
 	have_package_lists
-	logged "unpacking the stock kernel" "$cache/log/stock.log" unpack_stock
+	logged "unpacking the $1 kernel" "$cache/log/$1.log" unpack_debian "$1"
 }
 
-unpack_stock()
+unpack_debian()
 {
-	local tmp=$cache/stock.tmp image release packages
+	local tmp=$cache/$1.tmp flavour image release packages
 
-	image=$(depends linux-image-cloud-amd64 | grep '^linux-image-' | head -n 1)
+	case $1 in
+	stock) flavour=cloud-amd64 ;;
+	rt) flavour=rt-amd64 ;;
+	esac
+	image=$(depends "linux-image-$flavour" | grep '^linux-image-' | head -n 1)
 	release=${image#linux-image-}
 	mapfile -t packages < <(depends "linux-headers-$release" |
 		grep -E '^linux-(headers|kbuild)-')
 	fetch "$tmp" "$image" "linux-headers-$release" "${packages[@]}"
 	# the one absolute path in the headers
-	sed -i "s|/usr/src/|$cache/stock/usr/src/|" "$tmp/usr/src/linux-headers-$release/Makefile"
+	sed -i "s|/usr/src/|$cache/$1/usr/src/|" "$tmp/usr/src/linux-headers-$release/Makefile"
 	echo "$release" >"$tmp/release"
-	mv "$tmp" "$cache/stock"
+	mv "$tmp" "$cache/$1"
 }
 
-# The debug kernel's folder names its configuration, so that a change of
-# debug.config builds a new one.
-debug_dir()
+# What compile_kernel makes of KERNEL: its folder names its configuration, so
+# that a change of that builds a new one.
+compiled_dir()
 {
-	echo "$cache/debug-$(hash "$vm_dir/debug.config")"
+	echo "$cache/$1-$(kernel_config "$1" | hash)"
 }
 
-prepare_debug()
+# kernel_config KERNEL: the configuration, on top of allnoconfig. Of what is
+# said twice the last word counts.
+kernel_config()
 {
-	[ -d "$(debug_dir)" ] || {
-		prepare_source
-		with_lock debug build_debug
+	case $1 in
+	rtdebug)
+		cat "$vm_dir/debug.config" "$vm_dir/rtdebug.config" | tac |
+			awk 'match($0, /CONFIG_[A-Z0-9_]+/) &&
+				!seen[substr($0, RSTART, RLENGTH)]++' | tac
+		;;
+	*) cat "$vm_dir/$1.config" ;;
+	esac
+}
+
+prepare_compiled()
+{
+	[ -d "$(compiled_dir "$1")" ] || {
+		case $1 in
+		debug) prepare_source ;;
+		*) prepare_newer_source ;;
+		esac
+		with_lock "$1" build_compiled "$1"
 	}
 }
 
-build_debug()
+build_compiled()
 {
-	local dir
+	local dir source=$cache/source image=bzImage
 
-	dir=$(debug_dir)
+	dir=$(compiled_dir "$1")
 	[ ! -d "$dir" ] || return 0
-	logged "building the debug kernel (about 5 min on two processors)" \
-		"$cache/log/debug.log" \
-		compile_kernel debug "$cache/source" "$dir" bzImage modules
+	[ "$1" = debug ] || source=$(newer_source_dir)
+	[ "$1" != uml ] || image=linux
+	logged "building the $1 kernel (about 5 min on two processors)" "$cache/log/$1.log" \
+		compile_kernel "$1" "$source" "$dir" "$image" modules
 }
 
-# compile_kernel NAME SOURCE DIR MAKE ARGUMENTS...: the kernel that NAME.config
-# describes, built from SOURCE into DIR.
+# compile_kernel KERNEL SOURCE DIR MAKE ARGUMENTS...: built from SOURCE into DIR.
 compile_kernel()
 {
-	local name=$1 source=$2 dir=$3 tmp=$cache/$1.tmp config=$vm_dir/$1.config arch option
+	local name=$1 source=$2 dir=$3 tmp=$cache/$1.tmp arch option
+	local config=$tmp/nursery.config
 	shift 3
 
 	mapfile -t arch < <(kernel_arch "$name")
 	rm -rf "$tmp"
 	mkdir -p "$tmp"
+	kernel_config "$name" >"$config"
 	make -C "$source" O="$tmp" ${arch[@]+"${arch[@]}"} KCONFIG_ALLCONFIG="$config" allnoconfig
 	# an option that Kconfig dropped is silently off, a checker perhaps
 	while read -r option; do
@@ -184,47 +213,37 @@ compile_kernel()
 	mv "$tmp" "$dir"
 }
 
-# User-mode Linux: a newer release, for the one in Debian 12 has one processor.
-uml_version=7.3
-uml_suite=trixie-backports
+newer_version=7.3
+newer_suite=trixie-backports
 
-uml_source_dir()
+newer_source_dir()
 {
-	echo "$cache/source-$uml_version"
+	echo "$cache/source-$newer_version"
 }
 
-uml_dir()
+prepare_newer_source()
 {
-	echo "$cache/uml-$(hash "$vm_dir/uml.config")"
+	[ -d "$(newer_source_dir)" ] || with_lock source-newer build_newer_source
 }
 
-prepare_uml()
+build_newer_source()
 {
-	[ -d "$(uml_dir)" ] || with_lock uml build_uml
-}
+	local dir
 
-build_uml()
-{
-	local dir source
-
-	dir=$(uml_dir)
-	source=$(uml_source_dir)
+	dir=$(newer_source_dir)
 	[ ! -d "$dir" ] || return 0
-	[ -d "$source" ] ||
-		logged "unpacking the source of Linux $uml_version" \
-			"$cache/log/source-$uml_version.log" unpack_uml_source "$source"
-	logged "building the uml kernel (about 4 min on two processors)" \
-		"$cache/log/uml.log" compile_kernel uml "$source" "$dir" linux modules
+	logged "unpacking the source of Linux $newer_version" \
+		"$cache/log/source-$newer_version.log" unpack_newer_source "$dir"
 }
 
-unpack_uml_source()
+unpack_newer_source()
 {
-	local package=linux-source-$uml_version
+	local package=linux-source-$newer_version
 
-	use_suite "$uml_suite"
+	use_suite "$newer_suite"
 	[ -n "$(apt cache madison "$package")" ] ||
-		die "Debian's $uml_suite has no $package (any more)"
-	unpack_source "$uml_version" "$1"
+		die "Debian's $newer_suite has no $package (any more)"
+	unpack_source "$newer_version" "$1"
 }
 
 # What make has to be told to build for a kernel that is not the host's kind.
@@ -238,19 +257,17 @@ kernel_arch()
 prepare_kernel()
 {
 	case $1 in
-	stock) prepare_stock ;;
-	debug) prepare_debug ;;
-	uml) prepare_uml ;;
-	*) die "no kernel named '$1': it is stock, debug or uml" ;;
+	stock | rt) prepare_debian "$1" ;;
+	debug | rtdebug | uml) prepare_compiled "$1" ;;
+	*) die "no kernel named '$1': it is stock, rt, debug, rtdebug or uml" ;;
 	esac
 }
 
 kernel_dir()
 {
 	case $1 in
-	stock) echo "$cache/stock" ;;
-	debug) debug_dir ;;
-	uml) uml_dir ;;
+	stock | rt) echo "$cache/$1" ;;
+	*) compiled_dir "$1" ;;
 	esac
 }
 
@@ -262,18 +279,17 @@ kernel_release()
 kernel_kdir()
 {
 	case $1 in
-	stock) echo "$cache/stock/usr/src/linux-headers-$(kernel_release stock)" ;;
-	debug) debug_dir ;;
-	uml) uml_dir ;;
+	stock | rt) echo "$cache/$1/usr/src/linux-headers-$(kernel_release "$1")" ;;
+	*) compiled_dir "$1" ;;
 	esac
 }
 
 kernel_image()
 {
 	case $1 in
-	stock) echo "$cache/stock/boot/vmlinuz-$(kernel_release stock)" ;;
-	debug) echo "$(debug_dir)/arch/x86/boot/bzImage" ;;
-	uml) echo "$(uml_dir)/linux" ;;
+	stock | rt) echo "$cache/$1/boot/vmlinuz-$(kernel_release "$1")" ;;
+	uml) echo "$(compiled_dir uml)/linux" ;;
+	*) echo "$(compiled_dir "$1")/arch/x86/boot/bzImage" ;;
 	esac
 }
 
@@ -281,8 +297,8 @@ kernel_image()
 kernel_modules()
 {
 	case $1 in
-	stock)
-		find "$cache/stock/lib/modules" \
+	stock | rt)
+		find "$cache/$1/lib/modules" \
 			-name 'virtio.ko' -o -name 'virtio_ring.ko' -o \
 			-name 'virtio_pci*.ko' -o -name 'virtio_console.ko'
 		;;

@@ -54,10 +54,10 @@ logged()
 	say "$message: done in $((SECONDS - start)) s"
 }
 
-# hash FILE...: eight digits that change when a file does.
+# Eight digits that change when stdin does.
 hash()
 {
-	cat "$@" | sha256sum | cut -c 1-8
+	sha256sum | cut -c 1-8
 }
 
 as_root()
