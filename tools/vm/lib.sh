@@ -99,12 +99,13 @@ have_package_lists()
 	fi
 }
 
-# What it takes to build the modules, the tools and a guest, and to run it.
+# What it takes to build the modules, the tools and a guest, to run it, and to check
+# the models.
 need_host_tools()
 {
 	[ "$(dpkg --print-architecture 2>/dev/null)" = amd64 ] ||
 		die "the guests are built from Debian 12 packages on amd64"
 	need_packages bash bc bison busybox-static cpio flex gcc gcc-12 kmod \
 		libc6-dev libelf-dev libjson-c-dev make perl python3 \
-		qemu-system-x86 rsync util-linux xz-utils
+		qemu-system-x86 rsync spin util-linux xz-utils
 }
