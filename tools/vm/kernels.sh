@@ -11,6 +11,7 @@
 #            unmodified; nothing is installed on the host
 #   rt       the same of Debian's PREEMPT_RT kernel
 #   debug    built from source with debug.config on top of allnoconfig
+#   kcsan    the same with debug.config changed by kcsan.config
 #   rtdebug  built from the newer source, for in 6.1 PREEMPT_RT is a patch that
 #            is in no package: debug.config, changed by rtdebug.config
 #   uml      user-mode Linux, built from the newer source with uml.config; the
@@ -152,8 +153,8 @@ compiled_dir()
 kernel_config()
 {
 	case $1 in
-	rtdebug)
-		cat "$vm_dir/debug.config" "$vm_dir/rtdebug.config" | tac |
+	kcsan | rtdebug)
+		cat "$vm_dir/debug.config" "$vm_dir/$1.config" | tac |
 			awk 'match($0, /CONFIG_[A-Z0-9_]+/) &&
 				!seen[substr($0, RSTART, RLENGTH)]++' | tac
 		;;
@@ -165,7 +166,7 @@ prepare_compiled()
 {
 	[ -d "$(compiled_dir "$1")" ] || {
 		case $1 in
-		debug) prepare_source ;;
+		debug | kcsan) prepare_source ;;
 		*) prepare_newer_source ;;
 		esac
 		with_lock "$1" build_compiled "$1"
@@ -178,8 +179,10 @@ build_compiled()
 
 	dir=$(compiled_dir "$1")
 	[ ! -d "$dir" ] || return 0
-	[ "$1" = debug ] || source=$(newer_source_dir)
-	[ "$1" != uml ] || image=linux
+	case $1 in
+	rtdebug) source=$(newer_source_dir) ;;
+	uml) source=$(newer_source_dir) image=linux ;;
+	esac
 	logged "building the $1 kernel (about 5 min on two processors)" "$cache/log/$1.log" \
 		compile_kernel "$1" "$source" "$dir" "$image" modules
 }
@@ -258,8 +261,8 @@ prepare_kernel()
 {
 	case $1 in
 	stock | rt) prepare_debian "$1" ;;
-	debug | rtdebug | uml) prepare_compiled "$1" ;;
-	*) die "no kernel named '$1': it is stock, rt, debug, rtdebug or uml" ;;
+	debug | kcsan | rtdebug | uml) prepare_compiled "$1" ;;
+	*) die "no kernel named '$1': it is stock, rt, debug, kcsan, rtdebug or uml" ;;
 	esac
 }
 
