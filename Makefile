@@ -40,6 +40,13 @@ check:
 bench:
 	@tools/bench/bench
 
+# What is given on make's command line; see tools/stress for more.
+SECONDS = 60
+SEED = 1
+
+stress:
+	@tools/stress --seconds '$(SECONDS)' --seed '$(SEED)'
+
 lint:
 	@tools/lint
 
@@ -62,11 +69,12 @@ help:
 	@echo 'make demo            see it work: a file through real DMA, in a virtual machine'
 	@echo 'make check           all tests, in virtual machines; TESTS="kunit abi" for some'
 	@echo 'make bench           nurseries and their peers measured, in virtual machines'
+	@echo 'make stress          random trees of nurseries; SECONDS=60 SEED=1 KERNEL=debug, kcsan, ...'
 	@echo 'make lint            checkpatch, sparse, kernel-doc, shellcheck'
 	@echo 'make vm              a shell in a virtual machine; KERNEL=stock or debug'
 	@echo 'make clean           remove what was built here'
 	@echo
-	@echo 'demo, check, bench, lint and vm install what Debian packages they need and keep the rest'
+	@echo 'demo, check, bench, stress, lint and vm install what Debian packages they need and keep the rest'
 	@echo 'in $${NURSERY_CACHE:-$${XDG_CACHE_HOME:-~/.cache}/nursery}; "tools/vm/vm clean" empties it.'
 
-.PHONY: all modules tools install demo check bench lint vm clean packages help
+.PHONY: all modules tools install demo check bench stress lint vm clean packages help
