@@ -121,7 +121,7 @@ static void mark_nursery(struct nursery *n, int cause, struct cancel_batch *batc
 		return;
 	}
 	trace_nursery_cancel(n);
-	for_each_nursery_worker(w, n)
+	for (w = nursery_first_worker(n); w; w = nursery_next_worker(n, w))
 		mark_worker(w, batch);
 	hlist_for_each_entry_safe(c, next, &n->others, other)
 		mark_other(n, c, batch);
@@ -230,7 +230,7 @@ static void mark_child(struct nursery *n, struct nursery_child *c, struct cancel
 	}
 	/* Who has taken it and not shown it yet will see the mark, and skip it. */
 	atomic_or(NURSERY_CHILD_CANCELLED, &c->state);
-	for_each_nursery_worker(w, n) {
+	for (w = nursery_first_worker(n); w; w = nursery_next_worker(n, w)) {
 		struct nursery_child *running = nursery_worker_hold(w);
 
 		if (running == c)

@@ -190,14 +190,13 @@ static void set_up(struct nursery *n, struct nursery_child *c, unsigned int phas
 	trace_nursery_spawn(n, c);
 }
 
-/* Run it inside the spawn. Context: Process context, nursery->lock held; drops it. */
-static void run_inline(struct nursery *n, struct nursery_child *c)
+/* Run a child that is the caller's. Context: Process context, no locks held. */
+static void run_here(struct nursery *n, struct nursery_child *c)
 {
 	struct nursery_worker w;
 
 	nursery_worker_init(&w, n->executor);
-	if (n->max_active)
-		n->nr_active++;
+	raw_spin_lock_irq(&n->lock);
 	nursery_worker_add(n, &w);
 	nursery_worker_give(n, &w, c);
 	raw_spin_unlock_irq(&n->lock);
@@ -222,14 +221,15 @@ static noinline void spawn_slowly(struct nursery *n, struct nursery_child *c,
 				  const struct nursery_executor *e)
 {
 	unsigned long flags;
+	bool run_inline;
 
 	raw_spin_lock_irqsave(&n->lock, flags);
-	if (may_run_inline(n, e, flags)) {
+	run_inline = may_run_inline(n, e, flags);
+	if (run_inline) {
 		set_up(n, c, CHILD_LIVE);
-		run_inline(n, c);
-		return;
-	}
-	if (n->max_active) {
+		if (n->max_active)
+			n->nr_active++;
+	} else if (n->max_active) {
 		set_up(n, c, CHILD_WAITS);
 		c->executor = e;
 		list_add_tail(&c->node, &n->ready);
@@ -241,7 +241,9 @@ static noinline void spawn_slowly(struct nursery *n, struct nursery_child *c,
 	raw_spin_unlock_irqrestore(&n->lock, flags);
 
 	/* A joiner that slept may have somebody to help now. */
-	if (n->max_active)
+	if (run_inline)
+		run_here(n, c);
+	else if (n->max_active)
 		nursery_offer_rest(n);
 	else if (!(n->flags & NURSERY_NO_HELP))
 		nursery_wake_joiner(n);
@@ -391,7 +393,8 @@ static bool finish_locked(struct nursery *n, struct nursery_child *c, int result
 	do {
 		if (old & CHILD_HELD)
 			return false;
-	} while (!atomic_try_cmpxchg(&c->state, &old, (old & NURSERY_CHILD_CANCELLED) | CHILD_DONE));
+	} while (!atomic_try_cmpxchg(&c->state, &old,
+				     (old & NURSERY_CHILD_CANCELLED) | CHILD_DONE));
 	if (old & CHILD_WAITED)
 		nursery_wake_waiters(n, c, result);
 	return true;
@@ -620,7 +623,7 @@ static bool take_from_workers(struct nursery *n, struct nursery_child *c)
 	struct nursery_worker *w;
 	bool found = false;
 
-	for_each_nursery_worker(w, n) {
+	for (w = nursery_first_worker(n); w; w = nursery_next_worker(n, w)) {
 		list = nursery_worker_disown(w);
 		for (at = &list; *at && !found; ) {
 			if (*at == &c->link) {
@@ -690,11 +693,9 @@ int nursery_child_join(struct nursery_child *c)
 {
 	struct nursery_stand_in thread;
 	struct nursery_waiter waiter;
-	struct nursery_worker w;
 	unsigned int phase;
 	struct nursery *n;
 	bool taken;
-	int result;
 
 	might_sleep();
 	nursery_dep_join_child(c);
@@ -714,19 +715,13 @@ int nursery_child_join(struct nursery_child *c)
 	raw_spin_lock(&n->lock);
 	taken = nursery_child_take(n, c, true);
 	if (taken && nursery_room_to_help()) {
-		nursery_worker_init(&w, n->executor);
-		nursery_worker_add(n, &w);
-		nursery_worker_give(n, &w, c);
 		raw_spin_unlock(&n->lock);
 		nursery_offer_rest(n);
 		nursery_child_release(c);
 		local_irq_enable();
-		nursery_worker_run(n, &w);
-		result = c->result;
-		nursery_worker_over(n, &w);
-		nursery_offer_rest(n);
-		nursery_worker_leave(n, &w);
-		return result;
+		/* Ours and not counted, so the nursery stays. */
+		run_here(n, c);
+		return c->result;
 	}
 	/* Held, so it has not finished: its end will see that we wait. */
 	atomic_or(CHILD_WAITED, &c->state);

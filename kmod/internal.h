@@ -229,16 +229,17 @@ struct nursery_child *nursery_worker_hold(struct nursery_worker *w);
 void nursery_worker_release(struct nursery_worker *w);
 bool nursery_room_to_help(void);
 
-/* All who run children of @n. Context: nursery->lock held. */
-#define for_each_nursery_worker(_w, _n)						\
-	for (_w = nursery_look_at_joiner(_n) ?: nursery_next_worker(_n, NULL);	\
-	     _w; _w = nursery_next_worker(_n, _w))
-
+/* All who run children, the joiner first. Context: nursery->lock held. */
 static inline struct nursery_worker *
 nursery_next_worker(const struct nursery *n, const struct nursery_worker *w)
 {
 	return hlist_entry_safe(w && !hlist_unhashed(&w->node) ? w->node.next : n->workers.first,
 				struct nursery_worker, node);
+}
+
+static inline struct nursery_worker *nursery_first_worker(struct nursery *n)
+{
+	return nursery_look_at_joiner(n) ?: nursery_next_worker(n, NULL);
 }
 
 /* queue.c */

@@ -126,7 +126,7 @@ static void add_children(struct snapshot *s, struct nursery *n, u32 depth)
 
 	/* Before the workers' come in again. */
 	list = n->max_active ? NULL : nursery_ready_grab_all(n);
-	for_each_nursery_worker(w, n)
+	for (w = nursery_first_worker(n); w; w = nursery_next_worker(n, w))
 		add_worker(s, n, w, depth);
 	from = s->nr;
 	hlist_for_each_entry(c, &n->others, other)
@@ -149,7 +149,7 @@ static u32 nr_children(struct nursery *n)
 	u32 nr = nursery_count(atomic64_read(&n->state));
 	struct nursery_worker *w;
 
-	for_each_nursery_worker(w, n)
+	for (w = nursery_first_worker(n); w; w = nursery_next_worker(n, w))
 		nr -= READ_ONCE(w->finished);
 	return nr;
 }

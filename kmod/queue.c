@@ -33,9 +33,10 @@
  *
  * Lifetime. The queues of our own executors are there as long as the module. Those
  * of callers are there until the nurseries that use them have been joined. A server
- * that works for a nursery keeps it open and so the queue, see worker.c. One that was asked and has not looked may come later than that: when a
- * nursery leaves a caller's queue, that server is parted from it, if it has not begun to
- * look; if it has, it does nothing there that takes long, and is waited for.
+ * that works for a nursery keeps it open and so the queue, see worker.c. One that was
+ * asked and has not looked may come later than that: when a nursery that uses a caller's
+ * queue has closed, that server is parted from it, if it has not begun to look; if it
+ * has, it does nothing there that takes long, and is waited for.
  */
 #include <linux/jiffies.h>
 #include <linux/sched.h>

@@ -123,6 +123,25 @@ void nursery_tree_del(struct nursery *n)
 	}
 }
 
+/* The lists begin with the youngest; walks go from the oldest. */
+static struct nursery *oldest(const struct hlist_head *list)
+{
+	struct hlist_node *node = list->first;
+
+	while (node && node->next)
+		node = node->next;
+	return hlist_entry_safe(node, struct nursery, sibling);
+}
+
+static struct nursery *younger(const struct nursery *n, const struct hlist_head *list)
+{
+	struct hlist_node **prev = n->sibling.pprev;
+
+	if (prev == &list->first)
+		return NULL;
+	return hlist_entry(container_of(prev, struct hlist_node, next), struct nursery, sibling);
+}
+
 /*
  * The nursery after @n in a pre-order walk of the subtree of @root, or NULL.
  *
@@ -130,18 +149,19 @@ void nursery_tree_del(struct nursery *n)
  */
 struct nursery *nursery_tree_next(struct nursery *n, struct nursery *root)
 {
-	if (!hlist_empty(&n->nested))
-		return hlist_entry(n->nested.first, struct nursery, sibling);
-	for (; n != root; n = nursery_up(n))
-		if (n->sibling.next)
-			return hlist_entry(n->sibling.next, struct nursery, sibling);
-	return NULL;
+	struct nursery *up, *next = oldest(&n->nested);
+
+	for (; !next && n != root; n = up) {
+		up = nursery_up(n);
+		next = younger(n, &up->nested);
+	}
+	return next;
 }
 
 /* The root after @n (NULL: the first), or NULL. Context: nursery_roots_lock held. */
 struct nursery *nursery_next_root(struct nursery *n)
 {
-	return hlist_entry_safe(n ? n->sibling.next : roots.first, struct nursery, sibling);
+	return n ? younger(n, &roots) : oldest(&roots);
 }
 
 /* Does this task run a child of @n, or just @c, if that is given? Context: Any. */
@@ -153,7 +173,7 @@ static bool runs_child_of(struct nursery *n, const struct nursery_child *c)
 	bool here = false;
 
 	raw_spin_lock_irqsave(&n->lock, flags);
-	for_each_nursery_worker(w, n) {
+	for (w = nursery_first_worker(n); w; w = nursery_next_worker(n, w)) {
 		/* Our own does not change while we look. */
 		if (w->task != current)
 			continue;

@@ -127,7 +127,7 @@ static bool steal(struct nursery *n, struct nursery_worker *w)
 {
 	struct nursery_worker *other;
 
-	for_each_nursery_worker(other, n) {
+	for (other = nursery_first_worker(n); other; other = nursery_next_worker(n, other)) {
 		int old = atomic_read(&other->range);
 		unsigned int next, end, nr;
 
@@ -203,7 +203,7 @@ bool nursery_workers_have_some(struct nursery *n)
 {
 	struct nursery_worker *w;
 
-	for_each_nursery_worker(w, n) {
+	for (w = nursery_first_worker(n); w; w = nursery_next_worker(n, w)) {
 		int range = atomic_read(&w->range);
 
 		if (RANGE_NEXT(range) != RANGE_END(range))
@@ -355,7 +355,8 @@ static noinline void give_back(struct nursery *n, struct nursery_worker *w)
 }
 
 /*
- * Run all that is in the slots, or up to worker->end. Each child is ended here, after it has been taken out.
+ * Run all that is in the slots, or up to worker->end. Each child is ended here, after it
+ * has been taken out.
  *
  * Context: Process context, no locks held.
  */

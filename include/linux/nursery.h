@@ -198,7 +198,7 @@ struct nursery {
 	int				cause;		/* why it was cancelled */
 
 	/* tree: see tree.c */
-	unsigned long			above;		/* the child or the nursery around this one */
+	unsigned long			above;		/* the child or nursery around it */
 	struct hlist_head		nested;		/* nurseries right below, by sibling */
 	struct hlist_node		sibling;
 

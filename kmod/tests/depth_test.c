@@ -20,13 +20,15 @@ struct level {
 static int level_run(struct nursery_child *c)
 {
 	struct level *l = container_of(c, struct level, child);
+	const struct nursery_params params = {
+		.name = "level", .parent = c, .executor = l->executor,
+	};
 
 	l->sp = (unsigned long)__builtin_frame_address(0);
 	l->task = current;
 	if (!l->next)
 		return -EXDEV;
-	nursery_init(&l->nursery, (&(struct nursery_params) {
-		.name = "level", .parent = c, .executor = l->executor }));
+	nursery_init(&l->nursery, &params);
 	nursery_child_init(&l->next->child, level_run, NULL);
 	return nursery_spawn(&l->nursery, &l->next->child) ?: nursery_join(&l->nursery);
 }

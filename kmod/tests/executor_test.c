@@ -69,7 +69,8 @@ static void workqueues(struct kunit *test)
 
 static void own_queue(struct kunit *test)
 {
-	struct workqueue_struct *wq = alloc_workqueue("nursery_own", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
+	struct workqueue_struct *wq = alloc_workqueue("nursery_own",
+						      WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
 	struct nursery_executor e;
 	struct where w = { };
 	int i;
@@ -206,11 +207,14 @@ static void spawn_inline(void *data)
 /* Not in an interrupt: its children may sleep. */
 static void inline_does_not_run_in_an_interrupt(struct kunit *test)
 {
+	const struct nursery_params params = {
+		.name = "irq inline", .executor = nursery_executor_inline,
+		.flags = NURSERY_NO_HELP,
+	};
 	struct where w = { };
 	struct nursery n;
 
-	nursery_init(&n, (&(struct nursery_params) { .name = "irq inline",
-		     .executor = nursery_executor_inline, .flags = NURSERY_NO_HELP }));
+	nursery_init(&n, &params);
 	nursery_child_init(&w.child, where_run, NULL);
 	w.child.nursery = &n;
 	run_in_hardirq(spawn_inline, &w.child);

@@ -104,13 +104,15 @@ static int act(struct nursery_child *c)
 /* Return: what the join said. */
 static int perform(u32 seed)
 {
+	const struct nursery_params params = {
+		.name = "stage", .flags = NURSERY_NO_HELP, .executor = &play->sim.executor,
+	};
 	struct nursery n;
 	unsigned int i;
 
 	memset(play, 0, sizeof(*play));
 	nursery_sim_init(&play->sim, seed);
-	nursery_init(&n, (&(struct nursery_params) { .name = "stage", .flags = NURSERY_NO_HELP,
-						     .executor = &play->sim.executor }));
+	nursery_init(&n, &params);
 	for (i = 0; i < WIDTH; i++)
 		enter(&n, 0);
 	nursery_sim_run(&play->sim);
@@ -168,13 +170,15 @@ static int racy_run(struct nursery_child *c)
 static int racy_driver(u32 seed)
 {
 	struct nursery_executor_sim sim;
+	const struct nursery_params params = {
+		.name = "racy", .flags = NURSERY_NO_HELP, .executor = &sim.executor,
+	};
 	struct racy r[2];
 	int value = 0, i, err = 0;
 	struct nursery n;
 
 	nursery_sim_init(&sim, seed);
-	nursery_init(&n, (&(struct nursery_params) { .name = "racy", .flags = NURSERY_NO_HELP,
-						     .executor = &sim.executor }));
+	nursery_init(&n, &params);
 	for (i = 0; i < 2; i++) {
 		r[i].value = &value;
 		r[i].reads = i;
