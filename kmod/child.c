@@ -169,25 +169,35 @@ static int count_in(struct nursery *n, unsigned int nr)
 	return 0;
 }
 
-/* Is it neither spawned nor begun? */
-static bool is_free(struct nursery_child *c)
+/*
+ * Let a child in, and its spawner, too, if @nr is 2. From then on cancel and join may
+ * find it, with its nursery and no handlers: those are written before the count, which is
+ * fully ordered, and the phase after it; they read the phase with an acquire.
+ *
+ * Return: 0, or an errno that changed nothing.
+ */
+static int admit(struct nursery *n, struct nursery_child *c, unsigned int nr,
+		 unsigned int phase)
 {
-	/* The acquire pairs with the end: what finished the child before is over with it. */
-	unsigned int phase = child_phase(atomic_read_acquire(&c->state));
+	unsigned int old = child_phase(atomic_read(&c->state));
+	int err;
 
-	return phase == CHILD_IDLE || phase == CHILD_DONE;
-}
-
-/* It has been let in. */
-static void set_up(struct nursery *n, struct nursery_child *c, unsigned int phase)
-{
+	if (unlikely(old != CHILD_IDLE && old != CHILD_DONE))
+		return -EBUSY;
+	/*
+	 * What finished the child before is over with it: stores are not done before the
+	 * branch that they depend on.
+	 */
 	WRITE_ONCE(c->nursery, n);
 	c->handlers = NULL;
 	c->pins = 0;
+	err = count_in(n, nr);
+	if (unlikely(err))
+		return err;
 	c->result = 0;
-	/* From here on cancel and join may find it, with its nursery: see their acquires. */
-	atomic_set_release(&c->state, phase);
+	atomic_set(&c->state, phase);
 	trace_nursery_spawn(n, c);
+	return 0;
 }
 
 /* Run a child that is the caller's. Context: Process context, no locks held. */
@@ -226,16 +236,14 @@ static noinline void spawn_slowly(struct nursery *n, struct nursery_child *c,
 	raw_spin_lock_irqsave(&n->lock, flags);
 	run_inline = may_run_inline(n, e, flags);
 	if (run_inline) {
-		set_up(n, c, CHILD_LIVE);
 		if (n->max_active)
 			n->nr_active++;
 	} else if (n->max_active) {
-		set_up(n, c, CHILD_WAITS);
+		child_set_phase(c, CHILD_WAITS);
 		c->executor = e;
 		list_add_tail(&c->node, &n->ready);
 		nursery_submit_waiting(n);
 	} else {
-		set_up(n, c, CHILD_LIVE);
 		submit(n, c, e);
 	}
 	raw_spin_unlock_irqrestore(&n->lock, flags);
@@ -272,15 +280,10 @@ int nursery_spawn_on(struct nursery *n, struct nursery_child *c,
 	if (unlikely(!c->fn))
 		return -EINVAL;
 	/* The child and ourselves, until we are done with the nursery. */
-	err = count_in(n, 2);
+	err = admit(n, c, 2, CHILD_LIVE);
 	if (unlikely(err))
 		return err;
-	if (unlikely(!is_free(c))) {
-		nursery_uncount(n, 2);
-		return -EBUSY;
-	}
 	if (likely(is_chained(n, e) && !n->max_active && e != nursery_executor_inline)) {
-		set_up(n, c, CHILD_LIVE);
 		nursery_ready_push(n, c);
 		nursery_offer(n);
 	} else {
@@ -325,15 +328,10 @@ int nursery_child_begin(struct nursery *n, struct nursery_child *c)
 
 	if (c->fn)
 		return -EINVAL;
-	err = count_in(n, 1);
+	err = admit(n, c, 1, CHILD_EXTERNAL);
 	if (err)
 		return err;
-	if (!is_free(c)) {
-		nursery_uncount(n, 1);
-		return -EBUSY;
-	}
 	raw_spin_lock_irqsave(&n->lock, flags);
-	set_up(n, c, CHILD_EXTERNAL);
 	c->pins = 1;
 	hlist_add_head(&c->other, &n->others);
 	/* A cancel that came since then has not found it: do what it would have done. */
