@@ -17,7 +17,7 @@ machine_escape=", Ctrl-A X kills it"
 # Fills machine_command[].
 describe_machine()
 {
-	local append=() chardev="file,path=$run/output" i
+	local append=() processors=() chardev="file,path=$run/output" i
 
 	[ -z "$interactive" ] || chardev="stdio,mux=on,signal=off"
 	append=(
@@ -25,11 +25,22 @@ describe_machine()
 		# what is not mapped is a fault, at once and not some time later
 		intel_iommu=on iommu.passthrough=0 iommu.strict=1
 	)
+	# KVM is not everywhere; emulation is, and is fast enough
+	processors=(-accel "tcg,thread=multi" -cpu "max,la57=off" -smp 2)
+	if [ -n "$instructions" ]; then
+		# Instructions make the time, of the date too, and nobody draws lots:
+		# a run is like the one before.
+		processors=(
+			-accel "tcg,thread=single" -icount "shift=0,sleep=off" -smp 1
+			-cpu "max,la57=off,rdrand=off,rdseed=off"
+			-rtc "base=2020-01-01,clock=vm"
+		)
+		append+=(nokaslr norandmaps)
+	fi
 	machine_command=(
 		qemu-system-x86_64 -nodefaults -no-user-config -no-reboot
 		-display none -monitor none
-		# KVM is not everywhere; emulation is, and is fast enough
-		-accel "tcg,thread=multi" -cpu "max,la57=off" -smp 2 -m "$memory"
+		"${processors[@]}" -m "$memory"
 		# saves the second that a PC's firmware takes
 		-bios qboot.rom
 		-M "q35,kernel-irqchip=split"
