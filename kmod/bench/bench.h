@@ -47,7 +47,7 @@ extern struct workqueue_struct *bench_bound_wq, *bench_unbound_wq;
 
 /* The contenders of a fan-out: start n children, wait for all. */
 extern const struct bench_side ours_side;			/* ours.c */
-extern const struct bench_side call_side, async_side;		/* peers.c */
+extern const struct bench_side call_side, call_bare_side, async_side;	/* peers.c */
 extern const struct bench_side hand_bound_side, hand_unbound_side, flush_side,
 			       wq_per_scope_side;		/* peer_wq.c */
 extern const struct bench_side kthread_side, kworker_side;	/* peer_kthread.c */

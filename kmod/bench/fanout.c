@@ -12,7 +12,8 @@
 #include "bench.h"
 
 static const struct bench_side *const all_sides[] = {
-	&call_side, &hand_bound_side, &hand_unbound_side, &flush_side, &async_side,
+	&call_bare_side, &call_side, &hand_bound_side, &hand_unbound_side, &flush_side,
+	&async_side,
 #ifdef CONFIG_CLOSURES
 	&closure_side,
 #endif
