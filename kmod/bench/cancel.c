@@ -19,9 +19,10 @@
  * "hand-cancel" cancels each and leaves the queue blocked, as the nursery does.
  *
  * "cancel-sleeping": children that sleep in a cancel-aware wait, each on a worker
- * of its own; all are woken by the cancel and return -ECANCELED. Beside it what
- * the wake-ups alone cost: as many threads, made before, that are woken, each say
- * so, and go back to sleep ("thread-wake").
+ * of its own, or on a thread of the executor of threads ("nursery-thread"); all
+ * are woken by the cancel and return -ECANCELED. Beside it what the wake-ups alone
+ * cost: as many threads, made before, that are woken, each say so, and go back to
+ * sleep ("thread-wake").
  */
 #include <linux/delay.h>
 #include <linux/kthread.h>
@@ -303,8 +304,9 @@ static void sleepers_cleanup(struct bench_run *r)
 	kfree(r->private);
 }
 
-static int sleeping_setup(struct bench_run *r)
+static int sleeping_setup_on(struct bench_run *r, const struct nursery_executor *executor)
 {
+	const struct nursery_params params = { .name = "sleepers", .executor = executor };
 	struct sleeping_item *item = r->items;
 	struct sleepers *all = r->private;
 	unsigned int i;
@@ -312,7 +314,7 @@ static int sleeping_setup(struct bench_run *r)
 
 	atomic_set(&all->asleep, 0);
 	atomic_set(&all->cancelled, 0);
-	nursery_init(&all->nursery, &(struct nursery_params) { .name = "sleepers" });
+	nursery_init(&all->nursery, &params);
 	for (i = 0; i < r->n && !err; i++) {
 		item[i].all = all;
 		nursery_child_init(&item[i].child, sleeping_child, NULL);
@@ -326,6 +328,16 @@ static int sleeping_setup(struct bench_run *r)
 		nursery_join(&all->nursery);
 	}
 	return err;
+}
+
+static int sleeping_setup(struct bench_run *r)
+{
+	return sleeping_setup_on(r, NULL);
+}
+
+static int sleeping_setup_threads(struct bench_run *r)
+{
+	return sleeping_setup_on(r, nursery_executor_thread);
 }
 
 static int sleeping_run(struct bench_run *r)
@@ -348,6 +360,17 @@ static const struct bench_side sleeping_side = {
 	.item_size	= sizeof(struct sleeping_item),
 	.prepare	= sleepers_prepare,
 	.setup		= sleeping_setup,
+	.run		= sleeping_run,
+	.check		= sleeping_check,
+	.cleanup	= sleepers_cleanup,
+	.once		= true,
+};
+
+static const struct bench_side sleeping_threads_side = {
+	.impl		= "nursery-thread",
+	.item_size	= sizeof(struct sleeping_item),
+	.prepare	= sleepers_prepare,
+	.setup		= sleeping_setup_threads,
 	.run		= sleeping_run,
 	.check		= sleeping_check,
 	.cleanup	= sleepers_cleanup,
@@ -448,7 +471,7 @@ static const struct bench_side threads_side = {
 };
 
 static const struct bench_side *const sleeping_sides[] = {
-	&threads_side, &sleeping_side, NULL
+	&threads_side, &sleeping_side, &sleeping_threads_side, NULL
 };
 
 static int cancel_run(void)

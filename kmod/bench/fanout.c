@@ -4,8 +4,6 @@
  * those that compute, how well two CPUs are used; those that sleep, whether a
  * child that is blocked holds up the others. "many-N" is N scopes of 1,000 empty
  * children each, opened at the same moment by as many threads.
- *
- * Left out: spawning on an executor of threads, which there is not yet.
  */
 #include <linux/slab.h>
 

@@ -8,9 +8,7 @@
  * number of children and contender. tools/bench/bench runs all and compares.
  *
  * How it is measured is in measure.c; each contender and each workload has its
- * file, see the Makefile. Of what the project wants to know this leaves out
- * what the engine cannot do yet, the executor of threads, and instructions per
- * child.
+ * file, see the Makefile.
  */
 #include <linux/debugfs.h>
 #include <linux/module.h>
@@ -21,8 +19,8 @@
 #include "bench.h"
 
 static const struct bench_workload *const workloads[] = {
-	&bench_memory, &bench_empty, &bench_compute, &bench_sleep, &bench_many, &bench_chain,
-	&bench_external, &bench_hardirq, &bench_cancel, &bench_tree,
+	&bench_memory, &bench_empty, &bench_compute, &bench_sleep, &bench_thread,
+	&bench_many, &bench_chain, &bench_external, &bench_hardirq, &bench_cancel, &bench_tree,
 };
 
 static DEFINE_MUTEX(lock);	/* the results, and one run at a time */
