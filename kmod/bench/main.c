@@ -14,6 +14,7 @@
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/seq_file.h>
+#include <linux/stringify.h>
 #include <linux/uaccess.h>
 
 #include "bench.h"
@@ -106,5 +107,8 @@ static void __exit bench_stop(void)
 
 module_init(bench_start);
 module_exit(bench_stop);
+/* Of this module, and so of nursery.ko. */
+MODULE_INFO(compiler, __stringify(__GNUC__) "." __stringify(__GNUC_MINOR__) "."
+		      __stringify(__GNUC_PATCHLEVEL__));
 MODULE_DESCRIPTION("Benchmark of nurseries");
 MODULE_LICENSE("GPL");

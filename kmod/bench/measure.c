@@ -15,6 +15,13 @@
  * A clock may be coarse (256 ns in user-mode Linux), so a short section is
  * repeated back to back and timed as one: as often as makes LONG_ENOUGH.
  *
+ * In a guest whose time stamp counter counts instructions (vm run --instructions)
+ * these can be measured instead. Each section is measured alone then, begins just
+ * after a tick and with nothing else to do, and has a real-time priority, or what
+ * a wake-up costs would depend on what ran when; so the median is the same, boot
+ * after boot. There is one processor, and a worker that was asked for but did not
+ * get it before the section ended is not in the figure.
+ *
  * Children that compute count steps of a loop that was calibrated when the
  * module was loaded. They do not wait for the clock to advance, as udelay() does:
  * that takes the same time on a processor that another one is using, and so would
@@ -30,6 +37,8 @@
 #include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/sort.h>
+#include <linux/string.h>
+#include <linux/timex.h>
 
 #include "measure.h"
 
@@ -43,6 +52,22 @@
 static unsigned int rounds = 21;
 module_param(rounds, uint, 0644);
 MODULE_PARM_DESC(rounds, "rounds of each measurement");
+
+/* To look at some things closely, with a profiler for instance. */
+static char *only_impl[8];
+static int nr_only_impl;
+module_param_array(only_impl, charp, &nr_only_impl, 0444);
+MODULE_PARM_DESC(only_impl, "measure these contenders alone");
+
+static unsigned int only_n[8];
+static int nr_only_n;
+module_param_array(only_n, uint, &nr_only_n, 0444);
+MODULE_PARM_DESC(only_n, "measure only cases of so many children");
+
+/* Then the figures called ns are instructions. */
+static bool instructions;
+module_param(instructions, bool, 0444);
+MODULE_PARM_DESC(instructions, "the time stamp counter counts instructions: measure those");
 
 struct result {
 	struct list_head	node;
@@ -59,9 +84,29 @@ struct result {
 static LIST_HEAD(results);	/* struct result; main.c's lock */
 static u32 steps_per_us;
 
+static bool is_wanted_impl(const char *impl)
+{
+	int i;
+
+	for (i = 0; i < nr_only_impl; i++)
+		if (!strcmp(only_impl[i], impl))
+			return true;
+	return !nr_only_impl;
+}
+
+static bool is_wanted_n(unsigned int n)
+{
+	int i;
+
+	for (i = 0; i < nr_only_n; i++)
+		if (only_n[i] == n)
+			return true;
+	return !nr_only_n;
+}
+
 u64 bench_now(void)
 {
-	return ktime_get_ns();
+	return instructions ? get_cycles() : ktime_get_ns();
 }
 
 /*
@@ -200,6 +245,9 @@ static int one_round(const struct bench_case *c, struct bench_run *r, u64 *elaps
 	if (err)
 		return err;
 
+	/* On the way out of a sleep of whole ticks a tick has just been. */
+	if (instructions)
+		msleep(20);
 	r->start = bench_now();
 	for (i = 0; i < r->reps && !err; i++)
 		err = r->side->run(r);
@@ -222,7 +270,7 @@ static int warm_up(const struct bench_case *c, struct bench_run *r)
 
 	r->reps = 1;
 	err = one_round(c, r, &elapsed);
-	if (r->side->once || elapsed > 100 * LONG_ENOUGH)
+	if (instructions || r->side->once || elapsed > 100 * LONG_ENOUGH)
 		return err;
 	/* From the second on the caches are warm. By tens, for the clock is coarse. */
 	while (!err) {
@@ -249,6 +297,8 @@ static int runs_init(const struct bench_case *c, struct bench_run *runs)
 		*r = (struct bench_run) { .n = c->n, .out = true };
 		r->side = side;
 		if (side->max_n && c->n > side->max_n)
+			continue;
+		if (!is_wanted_impl(side->impl))
 			continue;
 		r->items = kvcalloc(nr_items(r), side->item_size, GFP_KERNEL);
 		if (!r->items)
@@ -356,17 +406,23 @@ int bench_measure(const struct bench_case *c)
 	u64 *samples;
 	int err = -ENOMEM;
 
+	if (!is_wanted_n(c->n))
+		return 0;
 	samples = kvcalloc(MAX_SIDES * max_rounds, sizeof(*samples), GFP_KERNEL);
 	runs = kcalloc(MAX_SIDES, sizeof(*runs), GFP_KERNEL);
 	if (samples && runs) {
 		for (nr_rounds = 0; c->sides[nr_rounds]; nr_rounds++)
 			runs[nr_rounds] = (struct bench_run) { .out = true };
+		if (instructions)
+			sched_set_fifo_low(current);
 		err = WARN_ON(nr_rounds > MAX_SIDES) ? -EINVAL : runs_init(c, runs);
 		if (!err)
 			err = take_turns(c, runs, samples, max_rounds, &nr_rounds);
 		if (!err)
 			err = keep(c, runs, samples, nr_rounds, max_rounds);
 		runs_free(c, runs);
+		if (instructions)
+			sched_set_normal(current, 0);
 	}
 	kfree(runs);
 	kvfree(samples);
