@@ -47,6 +47,9 @@ SEED = 1
 stress:
 	@tools/stress --seconds '$(SECONDS)' --seed '$(SEED)'
 
+bench-instructions:
+	@tools/bench/instructions-per-child $(if $(UPDATE),--update)
+
 lint:
 	@tools/lint
 
@@ -70,6 +73,7 @@ help:
 	@echo 'make check           all tests, in virtual machines; TESTS="kunit abi" for some'
 	@echo 'make bench           nurseries and their peers measured, in virtual machines'
 	@echo 'make stress          random trees of nurseries; SECONDS=60 SEED=1 KERNEL=debug, kcsan, ...'
+	@echo 'make bench-instructions  instructions per child, beside the table of them; UPDATE=1'
 	@echo 'make lint            checkpatch, sparse, kernel-doc, shellcheck'
 	@echo 'make vm              a shell in a virtual machine; KERNEL=stock or debug'
 	@echo 'make clean           remove what was built here'
@@ -77,4 +81,4 @@ help:
 	@echo 'demo, check, bench, stress, lint and vm install what Debian packages they need and keep the rest'
 	@echo 'in $${NURSERY_CACHE:-$${XDG_CACHE_HOME:-~/.cache}/nursery}; "tools/vm/vm clean" empties it.'
 
-.PHONY: all modules tools install demo check bench stress lint vm clean packages help
+.PHONY: all modules tools install demo check bench bench-instructions stress lint vm clean packages help
