@@ -52,7 +52,7 @@ static void server_put(struct wq_server *s)
 	raw_spin_lock_irqsave(&pool.lock, flags);
 	s->next = pool.free;
 	pool.free = s;
-	pool.nr_free++;
+	WRITE_ONCE(pool.nr_free, pool.nr_free + 1);
 	raw_spin_unlock_irqrestore(&pool.lock, flags);
 }
 
@@ -66,7 +66,7 @@ static struct wq_server *server_get(unsigned int leave)
 	if (pool.nr_free > leave) {
 		s = pool.free;
 		pool.free = s->next;
-		pool.nr_free--;
+		WRITE_ONCE(pool.nr_free, pool.nr_free - 1);
 	}
 	raw_spin_unlock_irqrestore(&pool.lock, flags);
 	return s;

@@ -27,6 +27,7 @@
 #ifndef _NURSERY_INTERNAL_H
 #define _NURSERY_INTERNAL_H
 
+#include <linux/build_bug.h>
 #include <linux/completion.h>
 #include <linux/nursery.h>
 #include <linux/nursery_resource.h>
@@ -153,6 +154,12 @@ struct nursery_waiter {
 	struct completion	wake;
 	int			result;		/* of the child */
 };
+
+/* What drivers embed is to stay small: three cache lines, and one. */
+#if defined(CONFIG_64BIT) && !defined(CONFIG_DEBUG_SPINLOCK) && !defined(CONFIG_LOCKDEP)
+static_assert(sizeof(struct nursery) <= 192);
+static_assert(sizeof(struct nursery_child) <= 64);
+#endif
 
 /* scope.c */
 void nursery_add_waiter(struct nursery *n, struct nursery_waiter *w, const void *key);

@@ -216,7 +216,8 @@ void nursery_queue_submit(const struct nursery_executor *e, struct nursery_runne
 
 	raw_spin_lock(&q->runners_lock);
 	r->node.next = NULL;
-	*q->last = &r->node;
+	/* The first of them is looked at without the lock. */
+	WRITE_ONCE(*q->last, &r->node);
 	q->last = &r->node.next;
 	raw_spin_unlock(&q->runners_lock);
 	/* Between what is put there and the look at due, as with an offer. */
@@ -242,7 +243,7 @@ bool nursery_queue_retract(const struct nursery_executor *e, struct nursery_runn
 			continue;
 		if (!q->limit && !part((struct nursery_executor *)e, false))
 			break;
-		*at = r->node.next;
+		WRITE_ONCE(*at, r->node.next);
 		if (q->last == &r->node.next)
 			q->last = at;
 		found = true;
@@ -268,7 +269,7 @@ static struct nursery *take_runner(struct nursery_queue *q, struct nursery_worke
 	raw_spin_lock_irqsave(&q->runners_lock, flags);
 	node = q->first;
 	if (node) {
-		q->first = node->next;
+		WRITE_ONCE(q->first, node->next);
 		if (!q->first)
 			q->last = &q->first;
 	}

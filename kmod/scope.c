@@ -34,7 +34,7 @@
  * @key: lock class of this kind of nursery
  * @key_name: its name
  *
- * Context: Any.
+ * Context: Process context, interrupts and softirqs on. Does not sleep.
  */
 void __nursery_init(struct nursery *n, const struct nursery_params *params,
 		    struct lock_class_key *key, const char *key_name)
@@ -283,7 +283,7 @@ static void wait_for_children(struct nursery *n)
 
 	nursery_worker_init(&w, n->executor);
 	/* Others find what is in its slots, once something is, and where to wake us. */
-	WRITE_ONCE(n->joiner, &w);
+	smp_store_release(&n->joiner, &w);
 	while (!close(n, &w)) {
 		bool room = helps && nursery_room_to_help();
 

@@ -183,13 +183,15 @@ bool nursery_worker_take_locked(struct nursery *n, struct nursery_worker *w)
 /* The same, without nursery->lock held. Context: Process context. */
 bool nursery_worker_take(struct nursery *n, struct nursery_worker *w)
 {
+	const struct nursery_worker *joiner;
 	bool took;
 
 	if (!n->max_active) {
 		if (take_ready(n, w))
 			return true;
 		/* A look: who comes later and takes several offers what it has. */
-		if (hlist_empty(&n->workers) && (!n->joiner || n->joiner == w))
+		joiner = READ_ONCE(n->joiner);
+		if (hlist_empty(&n->workers) && (!joiner || joiner == w))
 			return false;
 	}
 	raw_spin_lock_irq(&n->lock);

@@ -280,7 +280,8 @@ void __nursery_init(struct nursery *n, const struct nursery_params *params,
  * A nested nursery (@params->parent or @params->outer) below a cancelled one
  * is born cancelled. Each use of the macro is a lock class of its own.
  *
- * Context: Any. With @params->parent, that child must be running.
+ * Context: Process context, interrupts and softirqs on; does not sleep. With
+ *	    @params->parent, that child must be running.
  */
 #define nursery_init(n, params)						\
 do {									\
