@@ -2,10 +2,11 @@
 /*
  * The life of a child: spawn, begin, end.
  *
- * A spawn takes no lock: it counts itself and the child in nursery->state, which is
- * also the gate (R1), pushes the child on the nursery's inbox, offers the nursery to
- * the workers, and counts itself out. So it may touch the nursery until its last step,
- * although the child may have been run and joined before that.
+ * A spawn takes no lock: it counts the child in nursery->state, which is also the gate
+ * (R1), and pushes it on the nursery's inbox. If there are others that is all, and the
+ * last access: the child may be run and joined at once. The one that found the inbox
+ * empty offers the nursery to the workers, for all that come after it; it counts itself
+ * meanwhile, so that the nursery stays until it is done.
  *
  * Whoever takes a child out of where it is runs it or ends it. So neither do two
  * workers run a child nor does a cancel end one that runs. Of two completions of an
@@ -157,27 +158,26 @@ void nursery_child_start(struct nursery *n, struct nursery_worker *w, struct nur
 	nursery_worker_give(n, w, c);
 }
 
-/* The gate (R1): count @nr in, unless the nursery is closed or cancelled. Context: Any. */
-static int count_in(struct nursery *n, unsigned int nr)
+/* The gate (R1): count one in, unless the nursery is closed or cancelled. Context: Any. */
+static int count_in(struct nursery *n)
 {
 	s64 old = atomic64_read(&n->state);
 
 	do {
 		if (unlikely(old & (NURSERY_CLOSED | NURSERY_CANCELLED)))
 			return old & NURSERY_CLOSED ? -ESHUTDOWN : -ECANCELED;
-	} while (!atomic64_try_cmpxchg(&n->state, &old, old + nr * NURSERY_COUNT));
+	} while (!atomic64_try_cmpxchg(&n->state, &old, old + NURSERY_COUNT));
 	return 0;
 }
 
 /*
- * Let a child in, and its spawner, too, if @nr is 2. From then on cancel and join may
+ * Let a child in. From then on cancel and join may
  * find it, with its nursery and no handlers: those are written before the count, which is
  * fully ordered, and the phase after it; they read the phase with an acquire.
  *
  * Return: 0, or an errno that changed nothing.
  */
-static int admit(struct nursery *n, struct nursery_child *c, unsigned int nr,
-		 unsigned int phase)
+static int admit(struct nursery *n, struct nursery_child *c, unsigned int phase)
 {
 	unsigned int old = child_phase(atomic_read(&c->state));
 	int err;
@@ -191,7 +191,7 @@ static int admit(struct nursery *n, struct nursery_child *c, unsigned int nr,
 	WRITE_ONCE(c->nursery, n);
 	c->handlers = NULL;
 	c->pins = 0;
-	err = count_in(n, nr);
+	err = count_in(n);
 	if (unlikely(err))
 		return err;
 	c->result = 0;
@@ -226,6 +226,21 @@ static bool may_run_inline(struct nursery *n, const struct nursery_executor *e,
 	return n->max_active ? list_empty(&n->ready) && nursery_has_place(n) : true;
 }
 
+/*
+ * The inbox was empty: somebody is to come. Others that push theirs behind this one rely
+ * on that, so be quick.
+ */
+static void spawn_first(struct nursery *n, struct nursery_child *c)
+{
+	/* The child may be over before we are, but the nursery stays until we are done. */
+	atomic64_add(NURSERY_COUNT, &n->state);
+	preempt_disable();
+	nursery_ready_push(n, c);
+	nursery_offer(n);
+	preempt_enable();
+	nursery_uncount(n, 1);
+}
+
 /* All that is not pushed on the inbox of the nursery. */
 static noinline void spawn_slowly(struct nursery *n, struct nursery_child *c,
 				  const struct nursery_executor *e)
@@ -233,6 +248,8 @@ static noinline void spawn_slowly(struct nursery *n, struct nursery_child *c,
 	unsigned long flags;
 	bool run_inline;
 
+	/* As in spawn_first(). */
+	atomic64_add(NURSERY_COUNT, &n->state);
 	raw_spin_lock_irqsave(&n->lock, flags);
 	run_inline = may_run_inline(n, e, flags);
 	if (run_inline) {
@@ -255,6 +272,7 @@ static noinline void spawn_slowly(struct nursery *n, struct nursery_child *c,
 		nursery_offer_rest(n);
 	else if (!(n->flags & NURSERY_NO_HELP))
 		nursery_wake_joiner(n);
+	nursery_uncount(n, 1);
 }
 
 /**
@@ -279,17 +297,13 @@ int nursery_spawn_on(struct nursery *n, struct nursery_child *c,
 
 	if (unlikely(!c->fn))
 		return -EINVAL;
-	/* The child and ourselves, until we are done with the nursery. */
-	err = admit(n, c, 2, CHILD_LIVE);
+	err = admit(n, c, CHILD_LIVE);
 	if (unlikely(err))
 		return err;
-	if (likely(is_chained(n, e) && !n->max_active && e != nursery_executor_inline)) {
-		nursery_ready_push(n, c);
-		nursery_offer(n);
-	} else {
+	if (unlikely(!is_chained(n, e) || n->max_active || e == nursery_executor_inline))
 		spawn_slowly(n, c, e);
-	}
-	nursery_uncount(n, 1);
+	else if (!nursery_ready_push_behind(n, c))
+		spawn_first(n, c);
 	return 0;
 }
 EXPORT_SYMBOL_GPL(nursery_spawn_on);
@@ -328,7 +342,7 @@ int nursery_child_begin(struct nursery *n, struct nursery_child *c)
 
 	if (c->fn)
 		return -EINVAL;
-	err = admit(n, c, 1, CHILD_EXTERNAL);
+	err = admit(n, c, CHILD_EXTERNAL);
 	if (err)
 		return err;
 	raw_spin_lock_irqsave(&n->lock, flags);

@@ -188,6 +188,7 @@ bool nursery_runs_here(struct nursery *n);
 bool nursery_child_runs_here(struct nursery_child *c);
 
 /* ready.c */
+bool nursery_ready_push_behind(struct nursery *n, struct nursery_child *c);
 void nursery_ready_push(struct nursery *n, struct nursery_child *c);
 void nursery_ready_put(struct nursery *n, struct llist_node *list);
 struct llist_node *nursery_ready_grab(struct nursery *n);
