@@ -52,6 +52,9 @@
  *   CANCELLED	sticky; with a cmpxchg that refuses on CLOSED
  *   WAITING	the joiner goes to sleep. Who takes the flag wakes it, once
  *   LISTED	in queue->incoming or queue->nurseries; see queue.c
+ *   SPREAD	a worker may have children in its slots that it has not started. Set by
+ *		the worker, after it has shown them; taken back under nursery->lock,
+ *		by who then looks at all and finds none
  *   HELD	somebody looks, under nursery->lock, at what the joiner has on its
  *		stack; the joiner takes the lock before it closes
  */
@@ -62,6 +65,7 @@ enum nursery_state {
 	NURSERY_WAITING		= BIT(3),
 	NURSERY_LISTED		= BIT(4),
 	NURSERY_HELD		= BIT(5),
+	NURSERY_SPREAD		= BIT(6),
 	NURSERY_COUNT		= BIT(8),	/* one child */
 };
 
@@ -116,7 +120,7 @@ static inline void child_set_phase(struct nursery_child *c, unsigned int phase)
 }
 
 /* How many children are handed out at once: see ready.c. */
-#define NURSERY_CHUNK	32
+#define NURSERY_CHUNK	16
 
 /*
  * Somebody who runs children of a nursery: a work item or a thread of its

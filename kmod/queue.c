@@ -292,6 +292,10 @@ static bool visit(struct nursery *n, struct nursery_worker *w)
 	unsigned long flags;
 	bool took;
 
+	/* The same look as in has_some(), which follows. */
+	if (!n->max_active && !nursery_ready_any(n) &&
+	    !(atomic64_read(&n->state) & NURSERY_SPREAD))
+		return false;
 	raw_spin_lock_irqsave(&n->lock, flags);
 	nursery_worker_add(n, w);
 	took = nursery_worker_take_locked(n, w);
@@ -311,6 +315,9 @@ static bool has_some(struct nursery *n)
 
 	if (!n->max_active && nursery_ready_any(n))
 		return true;
+	/* Who takes the flag back for a moment and finds some offers them. */
+	if (!n->max_active && !(atomic64_read(&n->state) & NURSERY_SPREAD))
+		return false;
 	raw_spin_lock_irqsave(&n->lock, flags);
 	if (n->max_active)
 		some = !list_empty(&n->ready) && nursery_has_place(n);

@@ -71,7 +71,7 @@ static void summon(struct threads *t)
 		wake_up_process(thread->task);
 		return;
 	}
-	t->wanted++;
+	WRITE_ONCE(t->wanted, t->wanted + 1);
 	mod_delayed_work(keepers, &t->keeper, 0);
 }
 
@@ -289,11 +289,12 @@ static struct thread *take_idle(struct threads *t, unsigned long when)
 	return thread;
 }
 
+/* One by one, and only while nobody wants more: to stop one takes a while. */
 static void stop_idle(struct threads *t, unsigned long when)
 {
 	struct thread *thread;
 
-	while ((thread = take_idle(t, when))) {
+	while (!READ_ONCE(t->wanted) && (thread = take_idle(t, when))) {
 		/* It does not look at ->node again: should_stop comes first. */
 		kthread_stop(thread->task);
 		kfree(thread);
@@ -307,7 +308,6 @@ static void keep(struct work_struct *work)
 {
 	struct threads *t = container_of(to_delayed_work(work), struct threads, keeper);
 	bool failed = false;
-	unsigned int wanted;
 
 	raw_spin_lock_irq(&t->lock);
 	while (t->wanted) {
@@ -316,13 +316,11 @@ static void keep(struct work_struct *work)
 		raw_spin_lock_irq(&t->lock);
 		if (failed)
 			break;
-		t->wanted--;
+		WRITE_ONCE(t->wanted, t->wanted - 1);
 		t->nr++;
 	}
-	wanted = t->wanted;
 	raw_spin_unlock_irq(&t->lock);
-	if (!wanted)
-		stop_idle(t, jiffies - IDLE_TIME);
+	stop_idle(t, jiffies - IDLE_TIME);
 
 	raw_spin_lock_irq(&t->lock);
 	if (t->wanted)
@@ -359,9 +357,9 @@ static void threads_end(struct threads *t)
 	for (;;) {
 		/* No more are wanted; one may be under way to become idle. */
 		cancel_delayed_work_sync(&t->keeper);
+		WRITE_ONCE(t->wanted, 0);
 		stop_idle(t, jiffies);
 		raw_spin_lock_irq(&t->lock);
-		t->wanted = 0;
 		some = t->nr;
 		raw_spin_unlock_irq(&t->lock);
 		if (!some)

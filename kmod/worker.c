@@ -94,6 +94,13 @@ static void show(struct nursery_worker *w, unsigned int nr)
 	atomic_xchg(&w->range, RANGE(0, nr));
 }
 
+/* Others may take some of what it has. Context: Any; shown. Fully ordered, or was set. */
+static void spread(struct nursery *n)
+{
+	if (!(atomic64_read(&n->state) & NURSERY_SPREAD))
+		atomic64_fetch_or(NURSERY_SPREAD, &n->state);
+}
+
 /* Have @w run a child that the caller has taken. Context: @w is between two batches. */
 void nursery_worker_give(struct nursery *n, struct nursery_worker *w, struct nursery_child *c)
 {
@@ -117,6 +124,8 @@ static bool take_ready(struct nursery *n, struct nursery_worker *w)
 		nursery_ready_put(n, list);
 	show(w, nr);
 	/* For whoever looked in vain meanwhile, or finds none in the nursery later on. */
+	if (nr > 1)
+		spread(n);
 	if (nr > 1 || nursery_ready_any(n))
 		nursery_offer(n);
 	return true;
@@ -127,6 +136,9 @@ static bool steal(struct nursery *n, struct nursery_worker *w)
 {
 	struct nursery_worker *other;
 
+	if (!(atomic64_fetch_andnot(NURSERY_SPREAD, &n->state) & NURSERY_SPREAD))
+		return false;
+	/* Fully ordered, then the look: what is shown from now on is spread anew. */
 	for (other = nursery_first_worker(n); other; other = nursery_next_worker(n, other)) {
 		int old = atomic_read(&other->range);
 		unsigned int next, end, nr;
@@ -143,6 +155,8 @@ static bool steal(struct nursery *n, struct nursery_worker *w)
 			continue;
 		memcpy(w->slots, &other->slots[end - nr], nr * sizeof(w->slots[0]));
 		show(w, nr);
+		/* There may be more, here and elsewhere. */
+		spread(n);
 		nursery_offer(n);
 		return true;
 	}
@@ -183,15 +197,13 @@ bool nursery_worker_take_locked(struct nursery *n, struct nursery_worker *w)
 /* The same, without nursery->lock held. Context: Process context. */
 bool nursery_worker_take(struct nursery *n, struct nursery_worker *w)
 {
-	const struct nursery_worker *joiner;
 	bool took;
 
 	if (!n->max_active) {
 		if (take_ready(n, w))
 			return true;
-		/* A look: who comes later and takes several offers what it has. */
-		joiner = READ_ONCE(n->joiner);
-		if (hlist_empty(&n->workers) && (!joiner || joiner == w))
+		/* A look: who spreads some later offers them. */
+		if (!(atomic64_read(&n->state) & NURSERY_SPREAD))
 			return false;
 	}
 	raw_spin_lock_irq(&n->lock);
@@ -205,6 +217,8 @@ bool nursery_workers_have_some(struct nursery *n)
 {
 	struct nursery_worker *w;
 
+	if (!(atomic64_read(&n->state) & NURSERY_SPREAD))
+		return false;
 	for (w = nursery_first_worker(n); w; w = nursery_next_worker(n, w)) {
 		int range = atomic_read(&w->range);
 
