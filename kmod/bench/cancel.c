@@ -260,7 +260,10 @@ static bool wait_for_count(const atomic_t *count, unsigned int n)
 		msleep(20);
 	}
 	msleep(20);
-	return atomic_read(count) == n;
+	now = atomic_read(count);
+	if (now != n)
+		pr_info("nursery_bench: %u of %u are asleep, no more come\n", now, n);
+	return now == n;
 }
 
 struct sleepers {
