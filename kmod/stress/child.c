@@ -172,7 +172,7 @@ void stress_child_start(struct stress_child *c, struct stress_scope *s, unsigned
 		if (stress_one_in(r, 2))
 			c->flags |= CHILD_HAS_HANDLER;
 	} else if (stress_one_in(r, 4)) {
-		c->executor = stress_pick_executor(r, s);
+		c->executor = stress_one_in(r, 2) ? s->child_queue : stress_pick_executor(r, s);
 	}
 	if (stress_one_in(r, 2)) {
 		c->flags |= CHILD_HAS_DONE;
@@ -229,7 +229,9 @@ int stress_spawn(struct stress_child *c)
 	if (flags & CHILD_EXTERNAL)
 		err = nursery_child_begin(&s->nursery, &c->child);
 	else if (c->executor)
-		err = nursery_spawn_on(&s->nursery, &c->child, *e->executor);
+		err = nursery_spawn_on(&s->nursery, &c->child,
+				       e == s->child_queue && s->child_executor ?
+				       s->child_executor : *e->executor);
 	else
 		err = nursery_spawn(&s->nursery, &c->child);
 	if (err) {

@@ -21,7 +21,7 @@ struct owner {
 	struct stress_random	random;
 	struct stress_child	**children;
 	struct stress_trigger	*triggers;
-	struct nursery_executor	*executor;
+	struct nursery_executor	*executors[2];
 };
 
 /*
@@ -111,14 +111,26 @@ static void choose(struct stress_scope *s, struct stress_random *r)
  * An executor need not stay longer than the nurseries that use it. If there is no
  * memory, one that stays will do.
  */
-static void make_executor(struct stress_scope *s, struct owner *o)
+static struct nursery_executor *make_executor(const struct stress_executor *queue,
+					      struct stress_random *r)
 {
-	if (!(s->executor->flags & STRESS_OUR_QUEUE) || !stress_one_in(&o->random, 2))
-		return;
-	o->executor = kzalloc(sizeof(*o->executor), GFP_KERNEL);
-	if (o->executor)
-		nursery_executor_init_wq(o->executor, (*s->executor->executor)->wq);
-	s->own_executor = o->executor;
+	struct nursery_executor *e;
+
+	if (!(queue->flags & STRESS_OUR_QUEUE) || !stress_one_in(r, 2))
+		return NULL;
+	e = kzalloc(sizeof(*e), GFP_KERNEL);
+	if (e)
+		nursery_executor_init_wq(e, (*queue->executor)->wq);
+	return e;
+}
+
+static void make_executors(struct stress_scope *s, struct owner *o)
+{
+	s->own_executor = make_executor(s->executor, &o->random);
+	s->child_queue = stress_pick_executor(&o->random, s);
+	s->child_executor = make_executor(s->child_queue, &o->random);
+	o->executors[0] = s->own_executor;
+	o->executors[1] = s->child_executor;
 }
 
 static int make_children(struct stress_scope *s, struct owner *o, struct stress_child *on_stack)
@@ -376,7 +388,7 @@ static int run_scope(struct stress_scope *s, struct owner *o, struct stress_chil
 	s->depth = s->up ? s->up->depth + 1 : 0;
 	choose(s, r);
 	s->nr_on_stack = on_stack ? min(s->nr, ON_STACK) : 0;
-	make_executor(s, o);
+	make_executors(s, o);
 	err = make_children(s, o, on_stack);
 	if (err) {
 		stress_no_memory();
@@ -395,7 +407,8 @@ static int run_scope(struct stress_scope *s, struct owner *o, struct stress_chil
 		o->triggers = NULL;
 		return err;
 	}
-	stress_give_back(o->thread, o->executor, sizeof(*o->executor), stress_one_in(r, 2));
+	stress_give_back(o->thread, o->executors[0], sizeof(*o->executors[0]), stress_one_in(r, 2));
+	stress_give_back(o->thread, o->executors[1], sizeof(*o->executors[1]), stress_one_in(r, 2));
 	give_back_children(s, o, stress_one_in(r, 2));
 	return err;
 }

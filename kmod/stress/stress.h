@@ -92,6 +92,8 @@ struct stress_scope {
 	struct stress_child		**children;
 	const struct stress_executor	*executor;
 	struct nursery_executor		*own_executor;	/* in its place, or NULL */
+	const struct stress_executor	*child_queue;	/* where children have ... */
+	struct nursery_executor		*child_executor; /* in its place, or NULL */
 	unsigned int			depth;
 	unsigned int			max_active;
 	unsigned int			flags;
