@@ -89,8 +89,8 @@ static int child_run(struct nursery_child *child)
 	return result;
 }
 
-/* Context: After its completion. */
-void stress_check_child(const struct stress_child *c)
+/* Context: Any. The child is over, says @who. */
+void stress_check_child(const struct stress_child *c, const char *who)
 {
 	struct stress_scope *s = c->scope;
 	int begun = atomic_read(&c->begun), returned = atomic_read(&c->returned);
@@ -98,7 +98,8 @@ void stress_check_child(const struct stress_child *c)
 	if (!stress_child_is_whole(c))
 		stress_child_violation(c, "I4", "has something else in the memory around it");
 	if (returned != (c->flags & CHILD_EXTERNAL ? 1 : begun))
-		stress_child_violation(c, "I1", "is over, but still runs");
+		stress_child_violation(c, "I1", "is over, says %s, but began %d times, returned %d",
+				       who, begun, returned);
 	if (begun || c->flags & CHILD_EXTERNAL)
 		return;
 	if (!nursery_child_cancelled(&c->child) ||
@@ -113,7 +114,7 @@ static void child_done(struct nursery_child *child)
 
 	if (atomic_inc_return(&c->dones) != 1)
 		stress_child_violation(c, "I4", "is done() twice");
-	stress_check_child(c);
+	stress_check_child(c, "its done()");
 	stress_count(atomic_read(&c->begun) || c->flags & CHILD_EXTERNAL ? COUNT_RAN :
 									   COUNT_SKIPPED);
 	atomic_inc(&s->dones);
@@ -288,5 +289,5 @@ void stress_join_child(struct stress_child *c)
 	if (err != result)
 		stress_child_violation(c, "I4", "ended with %d, but its join returned %d",
 				       result, err);
-	stress_check_child(c);
+	stress_check_child(c, "its join");
 }

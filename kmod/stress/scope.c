@@ -322,7 +322,7 @@ static void check_ended(struct stress_scope *s, unsigned int i)
 			stress_child_violation(c, "I4", "was not spawned, but began");
 		return;
 	}
-	stress_check_child(c);
+	stress_check_child(c, "the nursery's join");
 	if (dones != !!(c->flags & CHILD_HAS_DONE))
 		stress_child_violation(c, "I4", "had done() called %d times", dones);
 	if (!dones)

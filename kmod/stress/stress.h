@@ -269,7 +269,7 @@ void stress_child_start(struct stress_child *c, struct stress_scope *s, unsigned
 int stress_spawn(struct stress_child *c);
 void stress_spawn_spare(struct stress_scope *s);
 void stress_join_child(struct stress_child *c);
-void stress_check_child(const struct stress_child *c);
+void stress_check_child(const struct stress_child *c, const char *who);
 struct stress_child *stress_pick_shared(struct stress_scope *s, struct stress_random *r);
 
 /* act.c */
