@@ -271,7 +271,7 @@ void nursery_queue_init(struct nursery_queue *q, bool (*ask)(struct nursery_exec
 			unsigned int limit);
 void nursery_queue_serve(struct nursery_server *s);
 bool nursery_queue_kick(const struct nursery_executor *e);
-void nursery_queue_unlist(struct nursery *n);
+void nursery_queue_unlist(struct nursery *n, unsigned int finished);
 void nursery_queue_leave(const struct nursery_executor *e);
 void nursery_queue_submit(const struct nursery_executor *e, struct nursery_runner *r);
 bool nursery_queue_retract(const struct nursery_executor *e, struct nursery_runner *r);

@@ -172,24 +172,6 @@ static bool part(struct nursery_executor *e, bool wait)
 }
 
 /*
- * Context: Process context; the caller joins the nursery, which is listed and has been
- * left by its spawners, so it is on one of the lists.
- */
-void nursery_queue_unlist(struct nursery *n)
-{
-	struct nursery_queue *q = nursery_queue_of(n->executor);
-
-	raw_spin_lock(&q->lock);
-	take_in(q);
-	/* A server may have done so since the caller looked. */
-	if (atomic64_read(&n->state) & NURSERY_LISTED) {
-		list_del(&n->listed);
-		atomic64_andnot(NURSERY_LISTED, &n->state);
-	}
-	raw_spin_unlock(&q->lock);
-}
-
-/*
  * A nursery has closed, and with it a caller's executor may go. A server that has just
  * taken the nursery off the list may still hold the queue's lock: it is waited for.
  *
@@ -342,6 +324,29 @@ static void unlist_empty(struct nursery_queue *q, struct nursery *n)
 	if (has_some(n) && !(atomic64_fetch_or(NURSERY_LISTED, &n->state) & NURSERY_LISTED))
 		list_add_tail(&n->listed, &q->nurseries);
 	nursery_uncount(n, 1);
+}
+
+/*
+ * The joiner has ended @finished children that are still counted, and wants to close.
+ *
+ * First the look, then take_in(): who set LISTED and is not counted any more has pushed
+ * the nursery. One that is counted may be about to. A spawner who comes from here on may
+ * have seen LISTED, so this looks again as a server does.
+ *
+ * Context: Process context; the caller joins the nursery.
+ */
+void nursery_queue_unlist(struct nursery *n, unsigned int finished)
+{
+	struct nursery_queue *q = nursery_queue_of(n->executor);
+	s64 state;
+
+	raw_spin_lock(&q->lock);
+	state = atomic64_read_acquire(&n->state);
+	if (state & NURSERY_LISTED && nursery_count(state) == finished) {
+		take_in(q);
+		unlist_empty(q, n);
+	}
+	raw_spin_unlock(&q->lock);
 }
 
 /*

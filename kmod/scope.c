@@ -279,7 +279,7 @@ static bool close(struct nursery *n, struct nursery_worker *w)
 		if (nursery_count(old) != w->finished)
 			return false;
 		if (old & NURSERY_LISTED) {
-			nursery_queue_unlist(n);
+			nursery_queue_unlist(n, w->finished);
 			old = atomic64_read(&n->state);
 			continue;
 		}
