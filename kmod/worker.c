@@ -150,10 +150,13 @@ static bool steal(struct nursery *n, struct nursery_worker *w)
 			end = RANGE_END(old);
 			nr = (end - next + 1) / 2;
 		} while (nr && !atomic_try_cmpxchg(&other->range, &old,
-						   (old & RANGE_FLAGS) | RANGE(next, end - nr)));
+						   (old & RANGE_FLAGS) | RANGE_HELD |
+						   RANGE(next, end - nr)));
 		if (!nr)
 			continue;
+		/* Held, so it does not fill its slots anew meanwhile. */
 		memcpy(w->slots, &other->slots[end - nr], nr * sizeof(w->slots[0]));
+		nursery_worker_release(other);
 		show(w, nr);
 		/* There may be more, here and elsewhere. */
 		spread(n);
@@ -228,20 +231,34 @@ bool nursery_workers_have_some(struct nursery *n)
 	return false;
 }
 
-/* Take away what @w has not started, as a list. Context: nursery->lock held, or @w's own. */
-struct llist_node *nursery_worker_disown(struct nursery_worker *w)
+/* Take away what @w has not started, as a list; @flags are set in its range meanwhile. */
+static struct llist_node *disown(struct nursery_worker *w, int flags)
 {
 	int old = atomic_read(&w->range);
 	struct llist_node *list = NULL;
 	unsigned int i;
 
 	do {
-	} while (!atomic_try_cmpxchg(&w->range, &old, (old & RANGE_FLAGS) |
+	} while (!atomic_try_cmpxchg(&w->range, &old, (old & RANGE_FLAGS) | flags |
 				     RANGE(RANGE_NEXT(old), RANGE_NEXT(old))));
 	for (i = RANGE_END(old); i > RANGE_NEXT(old); i--) {
 		w->slots[i - 1]->link.next = list;
 		list = &w->slots[i - 1]->link;
 	}
+	return list;
+}
+
+/*
+ * The same for others. Held, so that it does not fill its slots anew before they have
+ * been read.
+ *
+ * Context: nursery->lock held.
+ */
+struct llist_node *nursery_worker_disown(struct nursery_worker *w)
+{
+	struct llist_node *list = disown(w, RANGE_HELD);
+
+	nursery_worker_release(w);
 	return list;
 }
 
@@ -362,7 +379,7 @@ static int run(struct nursery *n, struct nursery_child *c)
 /* The turn is over: what has not been started is for the next to come. */
 static noinline void give_back(struct nursery *n, struct nursery_worker *w)
 {
-	struct llist_node *list = nursery_worker_disown(w);
+	struct llist_node *list = disown(w, 0);
 
 	if (!list)
 		return;
@@ -383,7 +400,7 @@ void nursery_worker_run(struct nursery *n, struct nursery_worker *w)
 
 	/* They have been shown; one that was marked after this look is found there. */
 	if (unlikely(atomic64_read(&n->state) & NURSERY_CANCELLED))
-		w->finished += nursery_children_skip(n, nursery_worker_disown(w));
+		w->finished += nursery_children_skip(n, disown(w, 0));
 	for (c = step(n, w); c; c = next) {
 		result = run(n, c);
 		if (unlikely(w->end && time_after(jiffies, w->end)))
