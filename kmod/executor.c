@@ -122,13 +122,16 @@ static bool ask_workqueue(struct nursery_executor *e)
 	if (!s)
 		return ours && nursery_threads_lend(e);
 
-	/* Nobody else refers to it, and queue_work() orders this before its run. */
-	WRITE_ONCE(s->server.executor, (unsigned long)e);
 	s->server.counted = ours;
 	if (ours)
 		atomic_inc(&q->nr_workers);
 	else
 		WRITE_ONCE(q->asked, &s->server);
+	/*
+	 * Last, as part() may know the same item from before: when it finds the executor it
+	 * may clear q->asked. queue_work() orders this before the item's run.
+	 */
+	smp_store_release(&s->server.executor, (unsigned long)e);
 	queue_work(e->wq, &s->work);
 	return true;
 }
