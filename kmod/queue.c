@@ -160,9 +160,23 @@ static bool part(struct nursery_executor *e, bool wait)
 			WRITE_ONCE(q->asked, NULL);
 			/* Fully ordered, then the look: as a server does. */
 			xchg(&q->due, false);
-			if (!llist_empty(&q->incoming) || !list_empty(&q->nurseries))
-				nursery_queue_kick(e);
-			return true;
+			if (!wait) {
+				/* The caller keeps its nursery and kicks for others. */
+				if (!llist_empty(&q->incoming) || !list_empty(&q->nurseries))
+					nursery_queue_kick(e);
+				return true;
+			}
+			if (is_empty(q))
+				return true;
+			nursery_queue_kick(e);
+			/*
+			 * Those that we saw may have closed before that server was asked,
+			 * and so not have parted from it. If one is there now it will.
+			 */
+			smp_mb();
+			if (!is_empty(q))
+				return true;
+			continue;
 		}
 		/* It looks, or is about to. */
 		if (!wait)
@@ -181,10 +195,8 @@ void nursery_queue_leave(const struct nursery_executor *e)
 {
 	if (e->queue.limit)
 		return;
+	/* Asks anew for nurseries that go on using it. */
 	part((struct nursery_executor *)e, true);
-	/* For nurseries that go on using it. */
-	if (READ_ONCE(e->queue.first))
-		nursery_queue_kick(e);
 }
 
 /*
