@@ -29,6 +29,9 @@
  * waited may free it; a handler until off_cancel() has returned, or with its
  * external child (use_h). A child is ended once. Nobody waits for ever (no deadlock).
  *
+ * Older than the code: worker->lock and its batch stand for worker->range and its slots,
+ * and nursery_child_hold() is the lock in child_join().
+ *
  * What is abstracted away: memory order, every step is seen by all at once;
  * results; done(), which is called where DONE is set here, by the same; the helping
  * in child_join().

@@ -2,51 +2,54 @@
 /*
  * The protocol of spawn, workers, join and cancel, for spin.
  *
- * What is modelled. Nurseries with function children, on one queue that belongs to
- * the caller and goes with the last join; servers of that queue; owners who spawn, join
- * and, if they help, run children themselves; a canceller who may come at any time,
- * or never. Child 0 may wait for child 1, and child 1 may spawn child 2 and wait for
- * it, so a child that is not started while others wait for it is a deadlock here.
- * As many may wait at once as leave somebody to run: fewer than workers and helpers.
+ * What is modelled. A nursery with function children, on a queue of the module; servers
+ * of that queue; the owner, who spawns, joins and, if it helps, runs children itself; an
+ * outsider, such as an interrupt, that spawns a child when it likes; a canceller who
+ * may come at any time, or never. Child 0 may wait for child 1, and child 1 may spawn
+ * child 2 and wait for it, so a child that is not started while others wait for it is a
+ * deadlock here. As many may wait at once as leave somebody to run: fewer than workers
+ * and helpers. With WORKERS=0 the pool is saturated: who was asked never comes.
  *
- * One step here is one section under a lock, or one access without, in the code. A
- * section in which another lock is taken, or that others can look into, is several
- * steps with the lock held in between (n_lock, q_lock). What only narrows (a batch,
- * while nursery->lock is held) may be looked at in one step.
+ * One step here is one atomic of the code, or one plain access, or what is done under a
+ * lock and seen by nobody without it. Two of these are one step where the first alone
+ * changes nothing for others: a look that is followed by an xchg() of what it looked
+ * at, a cmpxchg that fails and is tried again.
  *
  *   here			there
+ *   count, cancelled, closed,	nursery->state
+ *   waiting, listed, held
  *   n_lock, q_lock, tree_lock	nursery->lock, queue->lock, nursery_tree_lock
- *   batch, w_child, at		struct nursery_worker, in nursery->workers of "at"
- *   atomic { w_lock ... }	a section under worker->lock
- *   spawn()			nursery_spawn_on(), admit(), nursery_ready_add()
- *   offer()			nursery_queue_offer()
- *   kick(), ask()		nursery_queue_kick(), ask()
- *   take()			nursery_worker_take(), steal()
- *   left()			nursery_worker_leaves_some()
- *   run_children()		nursery_worker_run(), next_child()
+ *   next, end, running, r_held	worker->range
+ *   slots, linked		worker->slots, worker->node in nursery->workers
+ *   incoming, in_list		queue->incoming, queue->nurseries
+ *   spawn()			nursery_spawn_on(), count_in(), nursery_ready_push()
+ *   offer(), kick()		nursery_offer(), enlist(), nursery_queue_kick()
+ *   uncount()			nursery_uncount()
+ *   take_ready(), steal(), take()	the same, nursery_ready_grab(), nursery_worker_take()
+ *   has_some(), unlist_empty()	the same, nursery_workers_have_some()
+ *   step(), run_children()	step(), nursery_worker_run(), give_back()
  *   end_child()		nursery_child_end(), end_slowly()
- *   server(): look		look_round(), take_listed()
- *   server(): work		work_for(), then take_another()
- *   count()			nursery_worker_leave(), nursery_uncount()
- *   owner(): join		wait_for_children(), nursery_tree_del()
- *   part()			part_if_empty()
- *   canceller()		nursery_cancel(), mark_nursery(), carry_out()
+ *   server()			nursery_queue_serve(), take_first(), look_round(), visit()
+ *   owner(): join		wait_for_children(), close(), nursery_queue_unlist(), sleep()
+ *   canceller()		mark_nursery(), mark_worker(), carry_out()
  *
  * What has to hold.
  *  - Every access asserts that its object is there: a nursery until its join has
- *    returned (use_n), the queue until the last join has (use_q), a child until it is
- *    DONE (use_c): it has no done(), so whoever waited may free it then.
- *  - A child is ended once, and all that were spawned are when join returns.
- *  - No child is started after a cancel has gone through its nursery.
+ *    returned (use_n), the joiner's stack until it has left its loop (use_w), a child until
+ *    it is DONE (use_c): it has no done(), so whoever waited may free it then.
+ *  - A child is started once at most and ended once, and all that were spawned are
+ *    when the nursery closes.
+ *  - No function is begun after a cancel has gone through its nursery.
  *  - No deadlock: spin finds states in which nobody can go on and somebody is not at
  *    his end. This is what a lost wake-up looks like.
  *
- * What is abstracted away. Memory order: every step is seen by all at once. Which
- * child fills a chunk up: a chunk is one child, or two, or three. Work items: any number
- * of them may be on the way, WORKERS run at once. A trylock that fails is tried
- * again: here that is to wait for the lock, as a model that spins would hide a
- * deadlock. Bounds (max_active), children given one by one to another executor,
- * nursery_queue_move(), and failing children are not here; a child that fails cancels
+ * What is abstracted away. Memory order: every step is seen by all at once. Packs: they
+ * are one set, and what of it somebody puts back is put back at once. Work items: of
+ * those that were asked for one is on the way and WORKERS run at once; where they come
+ * from, and how they are parted from a queue that goes, is not here. A server has
+ * two struct nursery_worker, here one: that of the nursery that it is to leave has
+ * nothing any more. Bounds (max_active), children given one by one to another executor,
+ * joiners without stack, and failing children are not here; a child that fails cancels
  * from its worker while it runs, which is what the canceller may do at that time.
  * External children, handlers, and the wait for one child are in external.pml.
  *
@@ -54,14 +57,14 @@
  * -DBUG=name the model has the bug of that name, which spin then has to find.
  */
 
-#ifndef NURSERIES
-#define NURSERIES	1	/* each with its owner; child i is of nursery i % NURSERIES */
-#endif
 #ifndef CHILDREN
-#define CHILDREN	3
+#define CHILDREN	2
+#endif
+#ifndef CHUNK
+#define CHUNK		2	/* NURSERY_CHUNK */
 #endif
 #ifndef WORKERS
-#define WORKERS		2	/* that the pool of work items has threads for, at most */
+#define WORKERS		1	/* that the pool of work items has threads for, at most */
 #endif
 #ifndef HELP
 #define HELP		1	/* 0: NURSERY_NO_HELP */
@@ -69,294 +72,505 @@
 #ifndef WAITS
 #define WAITS		1	/* 1: child 0 waits for child 1; 2: child 1 for child 2; 3: both */
 #endif
-#ifndef LATER
-#define LATER		1	/* child 2 is spawned by child 1; 0: by the owner */
+#ifndef LAST
+#define LAST		0	/* the last child is spawned by: 0 the owner, 1 child 1, 2 the outsider */
 #endif
 #ifndef CANCEL
 #define CANCEL		1	/* there is a canceller */
 #endif
+#ifndef TURN
+#define TURN		0	/* a server's turn may be over */
+#endif
 
 /* The bugs. */
-#define DUE_LATE	1	/* due is cleared after the look, not before */
-#define WAKE_TOUCHES	2	/* who wakes the joiner touches the nursery after that */
-#define SLEEP_BLIND	3	/* the joiner does not look again, under the lock, before it sleeps */
-#define CHILD_LEFT	4	/* worker->child still points to a child that is being ended */
-#define CANCEL_SKIPS	5	/* cancel does not take the workers' batches */
-#define COUNT_EARLY	6	/* a worker counts its last children before it lets go of the queue */
-#define END_TWICE	7	/* cancel ends what it leaves in a batch */
-#define START_LATE	8	/* a batch is taken without starting its first child */
-#define NO_HAND_OVER	9	/* who takes some of what there is asks nobody to take the rest */
-#define TRYLOCK_GIVES_UP 10	/* a nursery whose lock is taken counts as empty */
-#define OFFER_UNLISTED	11	/* if somebody is due, a spawn does not list the nursery */
-#define NO_PARTING	12	/* the joiner does not part the server that is due from the queue */
-#define CANCEL_TOUCHES	13	/* a cancel that took no children touches the nursery after its walk */
-#define WAKE_LOST	14	/* the last worker counts without nursery->lock, and then wakes */
-#define CLOSE_BLIND	15	/* a joiner whose nursery is not listed does not look at the queue */
+#define WORKER_UNCOUNTED 1	/* a worker does not count itself */
+#define UNLIST_BLIND	2	/* nursery_queue_unlist() does not look at LISTED again */
+#define SPAWN_UNCOUNTED	3	/* a spawn does not count itself */
+#define DUE_LATE	4	/* due is cleared after the look, not before */
+#define WAKE_LATE	5	/* who counts to zero does not take WAITING in the same step */
+#define HELD_IGNORED	6	/* a worker goes on although HELD is set in its range */
+#define LOOK_EARLY	7	/* a worker looks for CANCELLED before it shows what it took */
+#define UNLIST_EMPTY_BLIND 8	/* unlist_empty() does not look again */
+#define UNLIST_UNCOUNTED 9	/* unlist_empty() does not count meanwhile */
+#define CANCEL_SKIPS	10	/* cancel does not take what is in slots */
+#define JOINER_LEAVES	11	/* the joiner does not look whether its stack is HELD */
+#define SLEEP_BLIND	12	/* the joiner does not look again when it has set WAITING */
+#define TAKE_SILENT	13	/* who takes several children offers nothing */
+#define SLOTS_UNHELD	14	/* who takes out of the slots of others lets the range go first */
+#define JOINER_UNLISTS	15	/* nursery_queue_unlist() does not look for children again */
+#define END_EARLY	16	/* a child is ended before it is taken out of the range */
+#define STEP_SILENT	17	/* who starts one of several children does not look at due */
+#define GATE_OPEN	18	/* count_in() does not refuse on CLOSED */
+#define UNLIST_SPAWNED	19	/* nursery_queue_unlist() does not look whether a spawner is counted */
 #ifndef BUG
 #define BUG		0
 #endif
 
-#define NONE		255
-#define PENDING		254
-#define ALL		(WORKERS + NURSERIES)	/* workers: servers, then helping owners */
+#define NONE		7
+#define JOINER		WORKERS		/* its struct nursery_worker */
+#define ALL		(WORKERS + 1)
 #define bit(c)		(1 << (c))
-#define home(c)		((c) % NURSERIES)
-
-/* Sets of children are masks; the oldest is the lowest. */
-#define first(set)	((set) & 1 -> 0 : ((set) & 2 -> 1 : ((set) & 4 -> 2 : NONE)))
+#define first(set)	((set) & 1 -> 0 : ((set) & 2 -> 1 : ((set) & 4 -> 2 : 3)))
 #define rest(set)	((set) & ((set) - 1))
-/* The younger half of up to three; of one, that: nursery_ring_split() */
-#define younger(set)	((set) & 4 -> 4 : ((set) & 2 -> 2 : (set)))
+#define slot(w, i)	slots[(w) * CHUNK + (i)]
+
+#if WORKERS == 0
+#define no_workers	true
+#elif WORKERS == 1
+#define no_workers	(!linked[0])
+#elif WORKERS == 2
+#define no_workers	(!linked[0] && !linked[1])
+#endif
+
+/* nursery->state */
+byte count;
+bool cancelled, closed, waiting, listed, held;
 
 /* struct nursery */
-bool n_lock[NURSERIES];
-bool closed[NURSERIES];
-bool cancelled[NURSERIES];
-byte nr_children[NURSERIES];
-byte ready[NURSERIES];
-bool listed[NURSERIES];		/* written under both locks */
-bool sleeps[NURSERIES];		/* nursery->waiters has the joiner */
-bool woken[NURSERIES];		/* its completion */
-bool in_tree[NURSERIES];
-bool freed[NURSERIES];		/* join has returned */
+bool n_lock;
+byte inbox, packs;		/* sets of children */
+bool joiner;
+bool woken;			/* the completion that it sleeps on */
 bool tree_lock;
-bool walked;			/* the cancel has gone through nursery 0 */
+bool in_tree = true;
+bool freed;			/* join has returned */
+bool left;			/* the joiner's loop */
+bool walked;			/* the cancel has gone through */
 
 /* struct nursery_queue */
 bool q_lock;
+bool incoming, in_list;
 bool due;
-byte asked = NONE;		/* NONE, PENDING, or the server that has begun */
-byte nr_joined;
-bool q_freed;
+bool asked;			/* somebody is on the way */
 
-/* struct nursery_worker; of a server, struct nursery_server, too */
-byte at[ALL] = NONE;		/* whose nursery->workers it is in */
-byte batch[ALL];
-byte w_child[ALL] = NONE;
-bool busy[WORKERS + 1];
-bool parted[WORKERS + 1];
+/* struct nursery_worker */
+byte next[ALL];
+byte end[ALL];
+byte slots[ALL * CHUNK];
+bool running[ALL];
+bool r_held[ALL];
+bool linked[ALL];
 
 /* struct nursery_child */
-mtype = { IDLE, QUEUED, RUNNING, DONE };
+mtype = { IDLE, LIVE, DONE };
 mtype phase[CHILDREN] = IDLE;
 bool c_cancelled[CHILDREN];
 bool refused[CHILDREN];		/* its spawn was */
+byte started;
 
-#define use_n(n)	assert(!freed[n])
-#define use_q()		assert(!q_freed)
+#define use_n()		assert(!freed)
+#define use_w(w)	assert(w == JOINER -> !left : linked[w])
 #define use_c(c)	assert(phase[c] != DONE)
 #define over(c)		(phase[c] == DONE || refused[c])
 
-#define has_batch(v, w, n)	(v != w && at[v] == n && batch[v])
-#if ALL == 4
-#define victim(w, n)	(has_batch(3, w, n) -> 3 : (has_batch(2, w, n) -> 2 : \
-			(has_batch(1, w, n) -> 1 : (has_batch(0, w, n) -> 0 : NONE))))
-#elif ALL == 3
-#define victim(w, n)	(has_batch(2, w, n) -> 2 : \
-			(has_batch(1, w, n) -> 1 : (has_batch(0, w, n) -> 0 : NONE)))
-#elif ALL == 2
-#define victim(w, n)	(has_batch(1, w, n) -> 1 : (has_batch(0, w, n) -> 0 : NONE))
-#else
-#define victim(w, n)	NONE
-#endif
-
-#if NURSERIES == 1
-#define nothing_listed	(!listed[0])
-#define others_listed(n) false
-#else
-#define nothing_listed	(!listed[0] && !listed[1])
-#define others_listed(n) (listed[1 - (n)])
-#endif
-
-/* Is there something to take, for others than w? n_lock held. */
-#if BUG == NO_HAND_OVER
-#define left(w, n)	(batch[w])
-#else
-#define left(w, n)	(batch[w] || ready[n] || victim(w, n) != NONE)
-#endif
-
-/* complete(); n_lock held */
-inline wake(n)
-{
-	if
-	:: sleeps[n] -> sleeps[n] = false; woken[n] = true
-	:: else
-	fi
-}
-
-/* q_lock held, nobody due */
-inline ask()
-{
-	due = true;
-	asked = PENDING
-}
-
-/* q_lock held, and s_lock for the server's side */
-inline part()
-{
-	if
-	:: nothing_listed && asked != NONE && BUG != NO_PARTING ->
-		if
-		:: asked != PENDING -> parted[asked] = true
-		:: else
-		fi;
-		asked = NONE;
-		due = false
-	:: else
-	fi
-}
-
+/* nursery_queue_kick() */
 inline kick()
 {
 	atomic {
-		!q_lock -> use_q();
 		if
-		:: !due -> ask()
+		:: !due -> due = true; asked = true
 		:: else
 		fi
 	}
 }
 
-/* n_lock held; drops it */
-inline offer(n)
+/* complete(&n->joiner->wake) */
+inline complete()
+{
+	atomic { use_n(); use_w(JOINER); assert(!woken); woken = true }
+}
+
+inline uncount(nr)
 {
 	atomic {
-		use_n(n);
+		use_n();
+		assert(count >= nr);
+		count = count - nr;
 		if
-		:: sleeps[n] && HELP -> wake(n);
-			if
-			:: listed[n] -> n_lock[n] = false
-			:: else -> goto list_it
-			fi
-		/* READ_ONCE(q->due) */
-#if BUG == OFFER_UNLISTED
-		:: !(sleeps[n] && HELP) && due -> use_q(); n_lock[n] = false
-		:: !(sleeps[n] && HELP) && !due -> goto ask_one
+#if BUG == WAKE_LATE
+		:: count == 0
 #else
-		:: !(sleeps[n] && HELP) && listed[n] && due -> use_q(); n_lock[n] = false
-		:: !(sleeps[n] && HELP) && !(listed[n] && due) -> goto ask_one
+		:: count == 0 && waiting -> waiting = false
 #endif
+		:: else -> goto uncounted
 		fi
 	}
-	goto offered;
-list_it:
+#if BUG == WAKE_LATE
 	atomic {
-		!q_lock -> use_q();
-		listed[n] = true;
-		n_lock[n] = false
-	}
-	goto offered;
-ask_one:
-	atomic {
-		!q_lock -> use_q();
-		listed[n] = true;
+		use_n();
 		if
-		:: !due -> ask()
-		:: else
-		fi;
-		n_lock[n] = false
+		:: waiting -> waiting = false
+		:: else -> goto uncounted
+		fi
 	}
+#endif
+	complete();
+uncounted:
+}
+
+inline offer()
+{
+	atomic {
+		use_n();
+		saw_listed = listed;
+		woke = false;
+		if
+		:: waiting && HELP
+		:: else -> goto no_wake
+		fi
+	}
+	/* nursery_wake_joiner() */
+	atomic {
+		use_n();
+		if
+		:: waiting -> waiting = false; woke = true
+		:: else -> goto no_wake
+		fi
+	}
+	complete();
+no_wake:
+	if
+	:: !saw_listed ->
+		/* enlist() */
+		atomic {
+			use_n();
+			if
+			:: listed -> goto is_listed
+			:: else -> listed = true
+			fi
+		}
+		atomic { use_n(); assert(!incoming && !in_list); incoming = true }
+	:: else
+	fi;
+is_listed:
+	atomic {
+		saw_listed = false;
+		if
+		:: woke -> woke = false; goto offered
+		:: else
+		fi
+	}
+	kick();
 offered:
 }
 
-inline spawn(n, c)
+inline spawn(c)
 {
 	atomic {
-		!n_lock[n] -> use_n(n);
+		/* The outsider may find it closed, and then the memory is there yet. */
 		if
-		:: closed[n] || cancelled[n] -> refused[c] = true; goto spawned
-		:: else ->
-			n_lock[n] = true;
-			nr_children[n]++;
-			phase[c] = QUEUED;
-			ready[n] = ready[n] | bit(c)
+		:: (closed && BUG != GATE_OPEN) || cancelled -> refused[c] = true; goto spawned
+		:: else -> use_n(); count = count + (BUG == SPAWN_UNCOUNTED -> 1 : 2); phase[c] = LIVE
 		fi
 	}
-	offer(n);
+	atomic { use_n(); inbox = inbox | bit(c) }
+	offer();
+#if BUG != SPAWN_UNCOUNTED
+	uncount(1);
+#endif
 spawned:
 }
 
-/* start(): RUNNING, under the lock of the list that it was on */
-inline start(w, c)
+/* What is in the slots of w, from next to end */
+inline collect_slots(w, from, to)
 {
-	w_child[w] = c;
-	if
-	:: w_child[w] != NONE ->
-		batch[w] = batch[w] & ~bit(w_child[w]);
-		assert(phase[w_child[w]] == QUEUED);
-		phase[w_child[w]] = RUNNING
-	:: else
-	fi
+	i = from;
+	do
+	:: i < to -> mine = mine | bit(slot(w, i)); i++
+	:: else -> break
+	od;
+	i = 0
 }
 
-/* n_lock held; v: whether there were any */
-inline take(w, n)
+/* From nursery_ready_grab() */
+inline fill(w, set)
 {
-	v = NONE;
-	if
-	:: ready[n] ->
+	mine = set;
+	set = 0;
+	i = 0;
+	do
+	:: mine && i < CHUNK -> slot(w, i) = first(mine); mine = rest(mine); i++
+	:: else -> break
+	od;
+	took = true
+}
+
+inline take_ready(w)
+{
+	atomic {
+		use_n();
 		if
-		:: batch[w] = bit(first(ready[n]))
-		:: rest(ready[n]) -> batch[w] = bit(first(ready[n])) | bit(first(rest(ready[n])))
-		:: rest(rest(ready[n])) -> batch[w] = ready[n]
-		fi;
-		ready[n] = ready[n] & ~batch[w];
-		v = 0
-	:: else ->
-		v = victim(w, n);
-		if
-		:: v != NONE ->
-			batch[w] = younger(batch[v]);
-			batch[v] = batch[v] & ~batch[w];
-			v = 0
+		:: packs -> fill(w, packs); goto grabbed
 		:: else
 		fi
-	fi;
-	if
-	:: v != NONE ->
-		at[w] = n;
-#if BUG != START_LATE
-		start(w, first(batch[w]))
+	}
+	atomic {
+		use_n();
+		if
+		:: inbox -> fill(w, inbox)
+		:: else -> goto taken
+		fi
+	}
+grabbed:
+#if BUG == LOOK_EARLY
+	atomic { use_n(); looked = cancelled };
 #endif
+	if
+	:: mine -> atomic { use_n(); packs = packs | mine; mine = 0 }
 	:: else
-	fi
+	fi;
+	/* show() */
+	atomic {
+		next[w] = 0;
+		end[w] = i;
+		running[w] = false;
+		r_held[w] = false;
+		i = 0;
+		if
+		:: BUG == TAKE_SILENT -> goto taken
+		:: end[w] > 1 -> goto several
+		:: else
+		fi
+	}
+	/* nursery_ready_any() */
+	atomic {
+		use_n();
+		if
+		:: inbox -> goto several
+		:: else
+		fi
+	}
+	atomic {
+		use_n();
+		if
+		:: !packs -> goto taken
+		:: else
+		fi
+	}
+several:
+	offer();
+taken:
 }
 
-/* cmpxchg(&c->state, RUNNING, DONE), or if there is somebody to tell, end_slowly() */
-inline end_child(n, c)
+/* n_lock held */
+inline steal(w)
+{
+	v = ALL;
+	do
+	:: v == 0 -> break
+	:: else -> atomic {
+		v--;
+		if
+		:: v == w -> goto no_victim
+		:: v != JOINER && v != w -> if :: linked[v] :: else -> goto no_victim fi
+		/* nursery_look_at_joiner() */
+		:: v == JOINER && v != w ->
+			use_n();
+			if
+			:: joiner && !closed -> held = true
+			:: else -> goto no_victim
+			fi
+		fi;
+		use_w(v);
+		if
+		:: end[v] - next[v] > 0 ->
+			i = (end[v] - next[v] + 1) / 2;
+			end[v] = end[v] - i;
+			from = end[v];
+			r_held[v] = (BUG != SLOTS_UNHELD)
+		:: else -> goto no_victim
+		fi
+		}
+		/* memcpy() */
+		atomic {
+			next[w] = 0;
+			do
+			:: next[w] < i -> slot(w, next[w]) = slot(v, from + next[w]); next[w]++
+			:: else -> break
+			od;
+			next[w] = 0;
+			from = 0
+		}
+#if BUG != SLOTS_UNHELD
+		atomic { use_w(v); r_held[v] = false };
+#endif
+		/* show() */
+		atomic {
+			next[w] = 0;
+			end[w] = i;
+			running[w] = false;
+			r_held[w] = false;
+			i = 0;
+			v = 0;
+			took = true
+		}
+		offer();
+		break;
+no_victim:
+		skip
+	od
+}
+
+/* nursery_worker_take(); locked: from visit(), nursery_worker_take_locked() */
+inline take(w)
+{
+	took = false;
+	if
+	:: !locked ->
+		take_ready(w);
+		if
+		:: took -> goto take_end
+		:: else
+		fi;
+		if
+		:: no_workers && w == JOINER -> goto take_end
+		:: else
+		fi;
+		atomic { !n_lock -> n_lock = true }
+	:: else
+	fi;
+	take_ready(w);
+	if
+	:: !took -> steal(w)
+	:: else
+	fi;
+	if
+	:: !locked -> n_lock = false
+	:: else
+	fi;
+take_end:
+}
+
+/* Is there something to take? some: the result */
+inline has_some()
+{
+	some = false;
+	atomic {
+		use_n();
+		if
+		:: inbox -> some = true; goto looked_at
+		:: else
+		fi
+	}
+	atomic {
+		use_n();
+		if
+		:: packs -> some = true; goto looked_at
+		:: else
+		fi
+	}
+	atomic { !n_lock -> use_n(); n_lock = true; v = ALL }
+	do
+	:: v == 0 -> break
+	:: else -> atomic {
+		v--;
+		if
+		:: v == JOINER -> use_n(); if :: joiner && !closed -> held = true :: else -> goto not_there fi
+		:: v != JOINER && linked[v]
+		:: v != JOINER && !linked[v] -> goto not_there
+		fi;
+		use_w(v);
+		if
+		:: next[v] != end[v] -> some = true; v = 0
+		:: else
+		fi;
+not_there:
+		skip
+	   }
+	od;
+	n_lock = false;
+looked_at:
+}
+
+/* q_lock held */
+inline unlist_empty()
+{
+#if BUG == UNLIST_UNCOUNTED
+	atomic { use_n(); assert(in_list); in_list = false }
+#else
+	atomic { use_n(); assert(in_list); count++; in_list = false }
+#endif
+	atomic { use_n(); listed = false }
+#if BUG != UNLIST_EMPTY_BLIND
+	has_some();
+	if
+	:: some -> atomic {
+		use_n();
+		some = false;
+		if
+		:: !listed -> listed = true; in_list = true
+		:: else
+		fi
+		}
+	:: else
+	fi;
+#endif
+#if BUG != UNLIST_UNCOUNTED
+	uncount(1)
+#endif
+}
+
+inline end_child(c)
 {
 	atomic {
 		use_c(c);
+		assert(phase[c] == LIVE);
 		if
-		:: !c_cancelled[c] -> assert(phase[c] == RUNNING); phase[c] = DONE; c = NONE
+		:: !c_cancelled[c] -> phase[c] = DONE; goto ended
+		:: else
+		fi
+	}
+	/* end_slowly() */
+	atomic { !n_lock -> use_n(); use_c(c); phase[c] = DONE }
+ended:
+}
+
+inline step(w, c)
+{
+	atomic {
+		/* wait_for_holder(): who sets HELD clears it before he drops nursery->lock. */
+		!r_held[w] || BUG == HELD_IGNORED ->
+		r_held[w] = false;
+		if
+		:: next[w] == end[w] ->
+			running[w] = false;
+			next[w] = 0;
+			end[w] = 0;
+			c = NONE;
+			goto stepped
+		:: else ->
+			c = slot(w, next[w]);
+			next[w]++;
+			running[w] = true;
+			assert(phase[c] == LIVE && !(started & bit(c)));
+			started = started | bit(c)
+		fi;
+		if
+		:: next[w] == end[w] || BUG == STEP_SILENT -> goto stepped
 		:: else
 		fi
 	}
 	if
-	:: c == NONE
-	:: else -> atomic {
-		!n_lock[n] -> use_n(n); use_c(c);
-		assert(phase[c] == RUNNING);
-		phase[c] = DONE;
-		c_cancelled[c] = false;
-		c = NONE
-		}
-	fi
+	:: atomic { due -> goto stepped }
+	:: atomic { !due }
+	fi;
+	offer();
+stepped:
 }
 
 /* run(): skipped if cancelled, else what children do here */
-inline run_child(n, c)
+inline run_child(c)
 {
 	atomic {
 		use_c(c);
 		if
 		:: c_cancelled[c] -> goto ran
 		:: else ->
-			assert(!walked || n != 0);
+			assert(!walked);
 			if
 			:: (WAITS & 1) && c == 0 -> goto wait_for_1
-			:: LATER && c == 1 && CHILDREN == 3 -> goto spawn_2
-			:: !LATER && c == 1 && CHILDREN == 3 && (WAITS & 2) -> goto wait_for_2
+			:: LAST == 1 && c == 1 -> goto spawn_last
+			:: LAST != 1 && c == 1 && (WAITS & 2) -> goto wait_for_last
 			:: else -> goto ran
 			fi
 		fi
@@ -364,455 +578,449 @@ inline run_child(n, c)
 wait_for_1:
 	over(1);
 	goto ran;
-spawn_2:
-	spawn(n, 2);
-wait_for_2:
-	(!(WAITS & 2) || over(2));
+spawn_last:
+#if LAST == 1
+	spawn(CHILDREN - 1);
+#endif
+wait_for_last:
+	(!(WAITS & 2) || over(CHILDREN - 1));
 ran:
 }
 
-inline run_children(w, n)
+inline run_children(w)
 {
-#if BUG == START_LATE
-	atomic { start(w, first(batch[w])) }
+#if BUG == LOOK_EARLY
+	if
+	:: !looked -> goto start
+	:: else -> looked = false
+	fi;
+#else
+	atomic {
+		use_n();
+		if
+		:: !cancelled -> goto start
+		:: else
+		fi
+	}
 #endif
-	c = w_child[w];
+	/* nursery_worker_disown(), of itself; nursery_children_skip() */
+	atomic { collect_slots(w, next[w], end[w]); end[w] = next[w] }
+	do
+	:: mine -> atomic {
+		c = first(mine);
+		mine = rest(mine);
+		use_c(c);
+		assert(phase[c] == LIVE);
+		phase[c] = DONE;
+		finished++
+	   }
+	:: else -> break
+	od;
+start:
+	step(w, c);
 	do
 	:: c == NONE -> break
 	:: else ->
-		run_child(n, c);
-#if BUG == CHILD_LEFT
-		end_child(n, c); c = 0;
-#endif
-		/* next_child(), under w_lock */
-		atomic {
-			next = first(batch[w]);
-			start(w, next);
+		run_child(c);
+#if TURN
+		if
+		:: skip
+		:: w != JOINER ->
+			/* give_back() */
+			time_is_up = true;
+			atomic { collect_slots(w, next[w], end[w]); end[w] = next[w] }
 			if
-			:: batch[w] && !due -> use_q()
-			:: else -> goto no_kick
+			:: mine ->
+				atomic { use_n(); packs = packs | mine; mine = 0 }
+				offer()
+			:: else
 			fi
-		}
-		kick();
-no_kick:
-#if BUG != CHILD_LEFT
-		end_child(n, c);
+		fi;
 #endif
-		finished++;
-		c = next;
-		next = NONE
-	od
-}
-
-/* n_lock held, or in one step under it */
-inline uncount(n)
-{
-	use_n(n);
-	nr_children[n] = nr_children[n] - finished;
-	finished = 0;
-	if
-	:: nr_children[n] == 0 -> wake(n)
-	:: else
-	fi
-}
-
-inline count(n)
-{
-#if BUG == WAKE_LOST
-	atomic { use_n(n); nr_children[n] = nr_children[n] - finished; finished = 0; v = nr_children[n] };
-	if
-	:: v == 0 -> atomic { use_n(n); wake(n) }
-	:: else
-	fi
+#if BUG == END_EARLY
+		end_child(c);
+		step(w, c2);
 #else
-	atomic { !n_lock[n] -> uncount(n) }
+		step(w, c2);
+		end_child(c);
 #endif
-#if BUG == WAKE_TOUCHES
-	use_n(n)
-#endif
+		atomic { finished++; c = c2; c2 = 0 }
+	od;
+	c = 0
 }
 
 /*
- * A work item, or a thread: nursery_queue_serve(). It has two struct nursery_worker,
- * here one, as that of the nursery that it is to leave has nothing any more.
+ * A work item, or a thread
  */
 proctype server(byte w)
 {
-	byte n = NONE;		/* works for it */
-	byte m = NONE;		/* has children of it to count */
-	byte c = NONE, next = NONE, finished = 0, v = 0;
-	bool is_due = false, time_is_up = false, more = false;
+	byte c, c2, i, v, from, mine, finished, before;
+	bool took, some, saw_listed, woke, locked, works, time_is_up;
+#if BUG == LOOK_EARLY
+	bool looked;
+#endif
 
 end_idle:
+	/* take_first() */
 	atomic {
 		/* Of those that are idle the lowest: they are all alike. */
-		asked == PENDING && (w == 0 || busy[w - 1]) ->
-		busy[w] = true;
-		asked = w;
-		is_due = true
-	}
-look:
-	/* take_first(), take_another(): queue->lock, then trylock of a listed nursery */
-	if
-	:: atomic { parted[w] -> parted[w] = false; goto rest_now }
-	:: atomic {
-		!q_lock && !parted[w] && !time_is_up && listed[0] && !n_lock[0] ->
-		q_lock = true;
-		n_lock[0] = true;
-		n = 0;
-		goto look_at
-	   }
-#if NURSERIES > 1
-	:: atomic {
-		!q_lock && !parted[w] && !time_is_up && listed[1] && !n_lock[1] ->
-		q_lock = true;
-		n_lock[1] = true;
-		n = 1;
-		goto look_at
-	   }
-#endif
-#if BUG == TRYLOCK_GIVES_UP
-	:: atomic {
-		!q_lock && !parted[w] && !time_is_up && listed[0] && n_lock[0] ->
-		q_lock = true;
-		goto nothing
-	   }
-#endif
-	:: atomic {
-		!q_lock && !parted[w] && !time_is_up && nothing_listed ->
-		q_lock = true;
-		goto nothing
-	   }
-	:: atomic {
-		!q_lock && time_is_up -> use_q();
-		if
-		:: !nothing_listed && !due -> ask()
-		:: else
-		fi;
-		part();
-		goto leave
-	   }
-	fi;
-look_at:
-	atomic {
-		use_q(); use_n(n);
+		asked -> asked = false;
 #if BUG != DUE_LATE
+		due = false
+#endif
+	}
+look:	/* look_round() */
+	atomic {
+		!q_lock -> q_lock = true;
+		/* take_in() */
 		if
-		:: is_due -> due = false
+		:: incoming -> incoming = false; in_list = true
 		:: else
 		fi;
-#endif
-		take(w, n);
+		took = false;
 		if
-		:: v == NONE ->
-			listed[n] = false;
-			n_lock[n] = false;
-			n = NONE;
-			if
-			:: nothing_listed -> goto nothing
-			:: else ->
-				/* LOOK_AGAIN */
-				due = due || is_due;
-				q_lock = false;
-				goto look
-			fi
+		:: !in_list -> goto found
 		:: else
 		fi
 	}
+	/* visit() */
 	atomic {
-		v = 0;
-		more = left(w, n);
-		n_lock[n] = false
+		!n_lock -> use_n();
+		n_lock = true;
+		locked = true;
+		linked[w] = true
+#if BUG != WORKER_UNCOUNTED
+		;
+		count++
+#endif
 	}
+	take(w);
+	locked = false;
+	if
+	:: took -> n_lock = false
+	:: else ->
+		/* If it still works for the nursery, its other worker is linked. */
+		atomic { linked[w] = works; n_lock = false };
+#if BUG != WORKER_UNCOUNTED
+		uncount(1);
+#endif
+		unlist_empty()
+	fi;
+found:
 	atomic {
-		use_q();
-		if
-		:: is_due && BUG == DUE_LATE -> due = false
-		:: else
-		fi;
-		if
-		:: is_due -> asked = NONE; is_due = false
-		:: else
-		fi;
-		if
-		:: !due && (more || others_listed(n)) -> ask()
-		:: else
-		fi;
-		more = false;
 		q_lock = false;
-		goto leave
-	}
-nothing:
-	atomic {
-		use_q();
+#if BUG == DUE_LATE
 		if
-		:: is_due -> due = false; asked = NONE; is_due = false
+		:: !works -> due = false
 		:: else
 		fi;
-		part();
-		v = 0;
-		q_lock = false
+#endif
+		if
+		:: works -> goto leave
+		:: !works && took -> goto work
+		:: else -> goto rest_now
+		fi
 	}
 leave:
+	/* nursery_worker_leave() */
+	atomic {
+		!n_lock -> use_n();
+		linked[w] = took;
+		works = false;
+		before = finished;
+		finished = 0
+	}
 	if
-	:: m != NONE ->
-#if BUG != COUNT_EARLY
-		count(m);
-#endif
-		atomic {
-			if
-			:: n == NONE -> at[w] = NONE
-			:: else
-			fi;
-			m = NONE
-		}
+	:: before -> uncount(before); before = 0
 	:: else
 	fi;
 	if
-	:: n == NONE -> goto rest_now
+	:: !took -> goto rest_now
 	:: else
 	fi;
 work:
-	run_children(w, n);
 	atomic {
-		!n_lock[n] -> use_n(n);
-		n_lock[n] = true;
-		if
-		:: time_is_up = true
-		:: take(w, n);
-			if
-			:: v == NONE
-			:: else -> v = 0; goto work_took
-			fi
-		fi;
-		v = 0;
-		m = n;
-		n = NONE;
-		if
-		:: ready[m] -> goto work_offer
-		:: else -> n_lock[m] = false; goto worked
-		fi
+		finished = (BUG != WORKER_UNCOUNTED);
+		works = true;
+		took = false
 	}
-work_took:
-	atomic {
-		if
-		:: left(w, n) && !due -> use_q()
-		:: else -> n_lock[n] = false; goto work
-		fi
-	}
-	kick();
-	atomic { n_lock[n] = false; goto work }
-work_offer:
-	offer(m);
+work_on:
+	run_children(w);
+#if TURN
+	if
+	:: time_is_up -> goto worked
+	:: else
+	fi;
+#endif
+	take(w);
+	if
+	:: took -> took = false; goto work_on
+	:: else
+	fi;
 worked:
-#if BUG == COUNT_EARLY
-	count(m);
+	/* nursery_offer_rest() */
+	atomic {
+		use_n();
+		if
+		:: inbox -> goto some_left
+		:: else
+		fi
+	}
+	atomic {
+		use_n();
+		if
+		:: !packs -> goto none_left
+		:: else
+		fi
+	}
+some_left:
+	offer();
+none_left:
+#if TURN
+	if
+	:: time_is_up ->
+		if
+		:: in_list || incoming -> kick()
+		:: else
+		fi;
+		took = false;
+		goto leave
+	:: else
+	fi;
 #endif
 	goto look;
 rest_now:
-	atomic { is_due = false; time_is_up = false; busy[w] = false; goto end_idle }
+	atomic {
+		works = false;
+		took = false;
+		some = false;
+		time_is_up = false;
+		goto end_idle
+	}
 }
 
-/* Who opened the nursery: spawns and joins. Last in workers if it helps. */
-proctype owner(byte n)
+/* Who opened the nursery: spawns and joins. */
+proctype owner()
 {
-	byte w = WORKERS + n;
-	byte c = NONE, next = NONE, finished = 0, v = 0;
+	byte c, c2, i, v, from, mine, finished;
+	bool took, some, saw_listed, woke, locked, time_is_up;
+#if BUG == LOOK_EARLY
+	bool looked;
+#endif
 
-	if
-	:: home(0) == n -> spawn(n, 0)
-	:: else
-	fi;
-	if
-	:: CHILDREN > 1 && home(1) == n -> spawn(n, 1)
-	:: else
-	fi;
-	if
-	:: CHILDREN > 2 && home(2) == n && !LATER -> spawn(n, 2)
-	:: else
-	fi;
+	spawn(0);
+#if CHILDREN > 2 || (CHILDREN == 2 && LAST == 0)
+	spawn(1);
+#endif
+#if CHILDREN > 2 && LAST == 0
+	spawn(2);
+#endif
+	joiner = true;
 
-join:	/* wait_for_children() */
+join:	/* close() */
 	atomic {
-		!n_lock[n] -> use_n(n);
-		v = NONE;
+		use_n();
+		took = false;
+		some = false;
 		if
-		:: HELP && nr_children[n] != finished -> take(w, n)
-		:: else
-		fi;
-		if
-		:: v != NONE ->
-			v = 0;
-			n_lock[n] = true;
-			goto join_took
-		:: else ->
-			v = 0;
-			at[w] = NONE;
-			uncount(n);
-			if
-			:: nr_children[n] == 0 -> goto close
-			:: else
-			fi;
-#if BUG == SLEEP_BLIND
-			goto blind
+		:: count != finished -> goto not_yet
+		:: count == finished && listed -> goto unlist
+		:: count == finished && !listed && held && BUG != JOINER_LEAVES -> goto stack_held
+		:: else -> count = 0; closed = true; waiting = false; held = false; goto gone
+		fi
+	}
+stack_held:
+	atomic { !n_lock -> held = false; goto join }
+unlist:	/* nursery_queue_unlist() */
+	atomic { !q_lock -> q_lock = true }
+	/* First the look, then take_in(): who set LISTED and is not counted has pushed. */
+	if
+#if BUG == UNLIST_BLIND
+	:: skip
+#elif BUG == UNLIST_SPAWNED
+	:: listed
 #else
-			sleeps[n] = true
+	:: listed && count == finished
 #endif
-		fi
-	}
-asleep:
-	atomic { woken[n] -> woken[n] = false; goto join }
-#if BUG == SLEEP_BLIND
-blind:
-	atomic { !n_lock[n] -> sleeps[n] = true; goto asleep }
-#endif
-join_took:
+	:: else -> goto unlisted
+	fi;
 	atomic {
 		if
-		:: left(w, n) && !due -> use_q()
-		:: else -> n_lock[n] = false; goto join_run
-		fi
-	}
-	kick();
-	n_lock[n] = false;
-join_run:
-	run_children(w, n);
-	goto join;
-close:
-	atomic {
-		closed[n] = true;
-#if BUG == CLOSE_BLIND
-		if
-		:: !listed[n] -> goto leave_tree
+		:: incoming -> incoming = false; in_list = true
 		:: else
-		fi;
+		fi
+	}
+#if BUG == JOINER_UNLISTS
+	atomic { assert(in_list); in_list = false }
+	listed = false;
+#else
+	unlist_empty();
 #endif
-		n_lock[n] = true
-	}
-	/* Listed or not: a server may have taken it off and still be at the queue */
+unlisted:
+	atomic { q_lock = false; goto join }
+not_yet:
+#if HELP
+	take(JOINER);
+	if
+	:: took ->
+		took = false;
+		run_children(JOINER);
+		goto join
+	:: else
+	fi;
+#endif
+	if
+	:: finished -> uncount(finished); finished = 0; goto join
+	:: else
+	fi;
+	/* sleep() */
 	atomic {
-		!q_lock -> use_q();
-		listed[n] = false;
-		part();
-		n_lock[n] = false
+		assert(!woken);
+		if
+		:: count == 0 -> goto join
+		:: else -> waiting = true
+		fi
 	}
-leave_tree:
+#if HELP && BUG != SLEEP_BLIND
+	has_some();
+	if
+	:: some -> atomic {
+		some = false;
+		if
+		:: waiting -> waiting = false; goto join
+		:: else
+		fi
+		}
+	:: else
+	fi;
+#endif
+	atomic { woken -> woken = false; goto join }
+gone:
+	atomic { joiner = false; left = true }
+	/* nursery_tree_del() */
 	atomic {
 		!tree_lock ->
-		in_tree[n] = false;
-		freed[n] = true;
-		nr_joined++;
-		q_freed = (nr_joined == NURSERIES);
-		assert(nr_children[n] == 0 && !ready[n]);
-		assert(home(0) != n || over(0));
-#if CHILDREN > 1
-		assert(home(1) != n || over(1));
-#endif
-#if CHILDREN > 2
-		assert(home(2) != n || over(2) || phase[2] == IDLE)
-#endif
+		in_tree = false;
+		freed = true;
+		assert(count == 0 && !inbox && !packs && !incoming && !in_list);
+		assert(phase[0] != LIVE);
+		assert(phase[CHILDREN - 1] != LIVE);
+		assert(phase[CHILDREN / 2] != LIVE)
 	}
 }
 
-/* Of nursery 0: from above, by a deadline, or from a child. */
+proctype outsider()
+{
+	bool saw_listed, woke;
+
+	spawn(CHILDREN - 1)
+}
+
+/* From above, by a deadline, or from a child. */
 proctype canceller()
 {
-	byte mine = 0, w = 0;
-	bool some = false;
+	byte mine, v, i, from, to, finished;
+	byte c;
 
 	atomic {
 		!tree_lock ->
 		if
-		:: in_tree[0] -> tree_lock = true
+		:: in_tree -> tree_lock = true
 		:: goto done	/* no cancel, so that it hides no deadlock */
 		fi
 	}
 	/* mark_nursery() */
+	atomic { !n_lock -> use_n(); n_lock = true }
 	atomic {
-		!n_lock[0] -> use_n(0);
 		if
-		:: closed[0] -> tree_lock = false; goto done
-		:: else ->
-			n_lock[0] = true;
-			cancelled[0] = true
+		:: closed -> n_lock = false; tree_lock = false; goto done
+		:: else -> cancelled = true; v = ALL
 		fi
 	}
 	do
-	:: atomic {
-		/* mark_worker(), under w_lock */
-		do
-		:: w < ALL && at[w] != 0 -> w++
-		:: else -> break
-		od;
-		if
-		:: w < ALL ->
-			if
-			:: w_child[w] != NONE -> use_c(w_child[w]); c_cancelled[w_child[w]] = true
-			:: else
-			fi;
-#if BUG != CANCEL_SKIPS
-			mine = mine | batch[w];
-#endif
-#if BUG != CANCEL_SKIPS && BUG != END_TWICE
-			batch[w] = 0;
-#endif
-			w++
-		:: else ->
-			mine = mine | ready[0];
-			ready[0] = 0;
-			walked = true;
-			n_lock[0] = false;
-			tree_lock = false;
-			goto carry_out
-		fi
-	   }
-	od;
-carry_out:
-	/* end_unstarted(): rings of one */
-	do
-	:: mine == 0 -> break
+	:: v == 0 -> break
 	:: else ->
 		atomic {
-			w = first(mine);
-			mine = mine & ~bit(w);
-			use_c(w);
-			assert(phase[w] == QUEUED);
-			phase[w] = DONE;
-			w = 0;
-			some = true
-		}
-		atomic {
-			!n_lock[0] -> use_n(0);
-			nr_children[0]--;
+			v--;
 			if
-			:: nr_children[0] == 0 -> wake(0)
-			:: else
+			:: v == JOINER && joiner && !closed -> held = true
+			:: v != JOINER && linked[v]
+			:: else -> goto marked
 			fi
 		}
+		/* mark_worker(): nursery_worker_disown() */
+#if BUG != CANCEL_SKIPS
+		atomic {
+			use_w(v);
+			if
+			:: next[v] != end[v] ->
+				from = next[v];
+				to = end[v];
+				end[v] = next[v];
+				r_held[v] = (BUG != SLOTS_UNHELD)
+			:: else -> goto disowned
+			fi
+		}
+		atomic { collect_slots(v, from, to); from = 0; to = 0 }
+		atomic { use_w(v); r_held[v] = false };
+disowned:
+#endif
+		/* nursery_worker_hold() */
+		atomic {
+			use_w(v);
+			if
+			:: running[v] -> r_held[v] = true; c = slot(v, next[v] - 1)
+			:: else -> goto marked
+			fi
+		}
+		/* mark_running() */
+		atomic { use_c(c); c_cancelled[c] = true; c = 0 }
+		atomic { use_w(v); r_held[v] = false };
+marked:
+		skip
+	od;
+	do
+	:: atomic { packs -> use_n(); mine = mine | packs; packs = 0 }
+	:: atomic { !packs && inbox -> use_n(); mine = mine | inbox; inbox = 0 }
+	:: atomic { !packs && !inbox -> break }
+	od;
+	atomic { n_lock = false; tree_lock = false; walked = true }
+	/* carry_out(): nursery_children_skip() */
+	do
+	:: mine -> atomic {
+		c = first(mine);
+		mine = rest(mine);
+		use_c(c);
+		assert(phase[c] == LIVE);
+		phase[c] = DONE;
+		c = 0;
+		finished++
+	   }
+	:: else -> break
 	od;
 	if
-	:: BUG == CANCEL_TOUCHES && !some -> use_n(0)
+	:: finished -> uncount(finished); finished = 0
 	:: else
 	fi;
 done:
-	atomic { w = 0; some = false }
 }
 
 init {
 	byte i;
 
 	atomic {
-		for (i : 0 .. NURSERIES - 1) {
-			in_tree[i] = true;
-			run owner(i)
-		}
+		run owner();
 #if WORKERS
 		for (i : 0 .. WORKERS - 1) {
 			run server(i)
 		}
 #endif
-#if CANCEL
-		run canceller()
+#if LAST == 2
+		run outsider();
 #endif
+#if CANCEL
+		run canceller();
+#endif
+		i = 0
 	}
 }
