@@ -167,7 +167,7 @@ static bool part(struct nursery_executor *e, bool wait)
 				return true;
 			}
 			if (is_empty(q))
-				return true;
+				continue;	/* others may look */
 			nursery_queue_kick(e);
 			/*
 			 * Those that we saw may have closed before that server was asked,
@@ -471,6 +471,9 @@ void nursery_queue_serve(struct nursery_server *s)
 			nursery_queue_kick(e);
 		if (!next && s->counted)
 			atomic_dec(&e->queue.nr_workers);
+		/* A caller's, to which children came one by one: nobody else parts from it. */
+		if (!next && !e->queue.limit && is_empty(&e->queue))
+			part(e, true);
 		nursery_worker_leave(n, w);
 		n = next;
 		swap(w, other);
