@@ -142,8 +142,8 @@ static void run_groups(struct kunit *test, const struct nursery_executor *e)
 			init_completion(&g[i].all);
 		scoped_nursery(n, .name = "groups", .executor = e, .result = &err) {
 			for (i = 0; i < GROUPS * MEMBERS; i++) {
-				/* The last members of all groups are the last to be spawned. */
-				m[i].group = &g[i % GROUPS];
+				/* The last members of 64 groups are spawned after the others. */
+				m[i].group = &g[i / (64 * MEMBERS) * 64 + i % 64];
 				nursery_child_init(&m[i].child, member_run, NULL);
 				KUNIT_EXPECT_EQ(test, nursery_spawn(n, &m[i].child), 0);
 			}
