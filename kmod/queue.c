@@ -343,7 +343,7 @@ static void unlist_empty(struct nursery_queue *q, struct nursery *n)
  *
  * First the look, then take_in(): who set LISTED and is not counted any more has pushed
  * the nursery. One that is counted may be about to. A spawner who comes from here on may
- * have seen LISTED, so this looks again as a server does.
+ * have seen LISTED, so this looks at the count again.
  *
  * Context: Process context; the caller joins the nursery.
  */
@@ -353,10 +353,18 @@ void nursery_queue_unlist(struct nursery *n, unsigned int finished)
 	s64 state;
 
 	raw_spin_lock(&q->lock);
-	state = atomic64_read_acquire(&n->state);
+	state = atomic64_read(&n->state);
 	if (state & NURSERY_LISTED && nursery_count(state) == finished) {
 		take_in(q);
-		unlist_empty(q, n);
+		list_del(&n->listed);
+		/*
+		 * Fully ordered: who spawns from outside has counted in before this, and we
+		 * see it, or will find the flag cleared.
+		 */
+		state = atomic64_fetch_andnot(NURSERY_LISTED, &n->state);
+		if (nursery_count(state) != finished &&
+		    !(atomic64_fetch_or(NURSERY_LISTED, &n->state) & NURSERY_LISTED))
+			list_add_tail(&n->listed, &q->nurseries);
 	}
 	raw_spin_unlock(&q->lock);
 }

@@ -27,9 +27,6 @@
 #include "internal.h"
 #include "trace.h"
 
-/* A few microseconds, as long as it takes to go to sleep and to be woken. */
-#define SPINS	100
-
 /**
  * __nursery_init - open a scope; use nursery_init()
  * @n: the nursery
@@ -209,24 +206,6 @@ static bool has_some(struct nursery *n)
 	return some;
 }
 
-/*
- * Those that others run may be done in less than it takes to sleep and be woken.
- *
- * Return: whether it is worth a look.
- */
-static bool spin(struct nursery *n, const struct nursery_worker *w)
-{
-	int i;
-
-	for (i = 0; i < SPINS && !need_resched(); i++) {
-		if (nursery_count(atomic64_read(&n->state)) == w->finished ||
-		    (!n->max_active && nursery_ready_any(n)))
-			return true;
-		cpu_relax();
-	}
-	return false;
-}
-
 /* Sleep until there are no children, or there is something to do. */
 static void sleep(struct nursery *n, struct nursery_worker *w, enum joiner joiner)
 {
@@ -313,8 +292,6 @@ static void wait_for_children(struct nursery *n)
 			nursery_worker_over(n, &w);
 			continue;
 		}
-		if (!hlist_empty(&n->workers) && spin(n, &w))
-			continue;
 		if (w.finished) {
 			nursery_uncount(n, w.finished);
 			w.finished = 0;
