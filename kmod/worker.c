@@ -101,11 +101,25 @@ static void spread(struct nursery *n)
 		atomic64_fetch_or(NURSERY_SPREAD, &n->state);
 }
 
-/* Have @w run a child that the caller has taken. Context: @w is between two batches. */
+/*
+ * Have @w run a child that the caller has taken. It counts as started, and nobody else
+ * takes it: its spawner, or who joins just this child, waits for @w and not for it.
+ *
+ * Context: @w is between two batches.
+ */
 void nursery_worker_give(struct nursery *n, struct nursery_worker *w, struct nursery_child *c)
 {
 	w->slots[0] = c;
-	show(w, 1);
+	/* Fully ordered, as show(). */
+	atomic_xchg(&w->range, RANGE(1, 1) | RANGE_RUNNING);
+}
+
+/* What nursery_worker_give() gave, or NULL. Context: the worker itself. */
+static struct nursery_child *given(struct nursery_worker *w)
+{
+	int range = atomic_read(&w->range);
+
+	return range & RANGE_RUNNING ? w->slots[RANGE_NEXT(range) - 1] : NULL;
 }
 
 /* Take what nobody has taken. Context: Any; what @w has is seen by others. */
@@ -398,10 +412,14 @@ void nursery_worker_run(struct nursery *n, struct nursery_worker *w)
 	struct nursery_child *c, *next;
 	int result;
 
+	c = given(w);
 	/* They have been shown; one that was marked after this look is found there. */
-	if (unlikely(atomic64_read(&n->state) & NURSERY_CANCELLED))
+	if (unlikely(atomic64_read(&n->state) & NURSERY_CANCELLED)) {
 		w->finished += nursery_children_skip(n, disown(w, 0));
-	for (c = step(n, w); c; c = next) {
+		if (c)
+			atomic_or(NURSERY_CHILD_CANCELLED, &c->state);
+	}
+	for (c = c ?: step(n, w); c; c = next) {
 		result = run(n, c);
 		if (unlikely(w->end && time_after(jiffies, w->end)))
 			give_back(n, w);

@@ -227,6 +227,65 @@ static void cancel_and_join_meet_spawn(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, nursery_join(&outer), 0);
 }
 
+struct timed {
+	struct nursery_child child;
+	struct completion *started;
+	bool is_first, go, over;
+	unsigned int ns;
+};
+
+static int take_a_while(struct nursery_child *c)
+{
+	struct timed *t = container_of(c, struct timed, child);
+
+	t->is_first = true;
+	complete(t->started);
+	while (!READ_ONCE(t->go))
+		cond_resched();
+	ndelay(t->ns);
+	WRITE_ONCE(t->over, true);
+	return 0;
+}
+
+/*
+ * I1 for one child. A worker has taken two; one is joined, which takes it from the worker,
+ * while that ends the other and looks for more.
+ */
+static void i1_joined_child_has_finished(struct kunit *test)
+{
+	struct timed *t = kunit_kcalloc(test, 2, sizeof(*t), GFP_KERNEL);
+	struct nursery_executor *e = single_worker(test);
+	DECLARE_COMPLETION_ONSTACK(started);
+	int i, round, early = 0, err;
+	struct timed *second;
+	struct plug plug;
+
+	KUNIT_ASSERT_NOT_NULL(test, t);
+	for (round = 0; round < 2000; round++) {
+		err = -1;
+		reinit_completion(&started);
+		plug_insert(&plug, e->wq);
+		scoped_nursery(n, .name = "two", .executor = e, .result = &err) {
+			for (i = 0; i < 2; i++) {
+				t[i] = (struct timed){ .started = &started, .ns = round % 200 * 25 };
+				nursery_child_init(&t[i].child, take_a_while, NULL);
+				nursery_spawn(n, &t[i].child);
+			}
+			plug_remove(&plug);
+			wait_for_completion(&started);
+			second = &t[t[0].is_first];
+			WRITE_ONCE(second->go, true);
+			WRITE_ONCE(t[!t[0].is_first].go, true);
+			nursery_child_join(&second->child);
+			early += !READ_ONCE(second->over);
+		}
+		KUNIT_EXPECT_EQ(test, err, 0);
+		cond_resched();
+	}
+	KUNIT_EXPECT_EQ(test, early, 0);
+	single_worker_destroy(e);
+}
+
 struct link {
 	struct nursery_child child;
 	struct nursery_child *next;
@@ -260,6 +319,7 @@ static void i5_chain_of_joins_fits_the_stack(struct kunit *test)
 static struct kunit_case cases[] = {
 	KUNIT_CASE(i4_joined_child_is_not_written_to),
 	KUNIT_CASE(cancel_and_join_meet_spawn),
+	KUNIT_CASE(i1_joined_child_has_finished),
 	KUNIT_CASE(i5_chain_of_joins_fits_the_stack),
 	KUNIT_CASE(spawn_cancel_and_join_race),
 	{ }

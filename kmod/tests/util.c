@@ -73,3 +73,22 @@ void single_worker_destroy(struct nursery_executor *e)
 {
 	destroy_workqueue(e->wq);
 }
+
+static void plug_run(struct work_struct *work)
+{
+	wait_for_completion(&container_of(work, struct plug, work)->removed);
+}
+
+void plug_insert(struct plug *p, struct workqueue_struct *wq)
+{
+	INIT_WORK_ONSTACK(&p->work, plug_run);
+	init_completion(&p->removed);
+	queue_work(wq, &p->work);
+}
+
+void plug_remove(struct plug *p)
+{
+	complete(&p->removed);
+	flush_work(&p->work);
+	destroy_work_on_stack(&p->work);
+}

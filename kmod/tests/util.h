@@ -9,6 +9,7 @@
 #include <kunit/test.h>
 #include <linux/completion.h>
 #include <linux/nursery.h>
+#include <linux/workqueue.h>
 
 /* Longer than any machine needs; waited for only when a test fails. */
 #define LONG_TIME	(1000 * NSEC_PER_SEC)
@@ -43,6 +44,15 @@ void run_in_hardirq(void (*fn)(void *arg), void *arg);
 /* An executor with a single worker, and the end of it. */
 struct nursery_executor *single_worker(struct kunit *test);
 void single_worker_destroy(struct nursery_executor *e);
+
+/* Something on the stack that keeps a worker of a workqueue busy until it is removed. */
+struct plug {
+	struct work_struct	work;
+	struct completion	removed;
+};
+
+void plug_insert(struct plug *p, struct workqueue_struct *wq);
+void plug_remove(struct plug *p);
 
 extern struct kunit_suite nursery_scope_suite, nursery_child_suite, nursery_cancel_suite;
 extern struct kunit_suite nursery_result_suite, nursery_resource_suite;
