@@ -140,7 +140,8 @@ static bool take_ready(struct nursery *n, struct nursery_worker *w)
 	/* For whoever looked in vain meanwhile, or finds none in the nursery later on. */
 	if (nr > 1)
 		spread(n);
-	if (nr > 1 || nursery_ready_any(n))
+	/* Others may have some left, too: it was for those that we were asked to come. */
+	if (nr > 1 || nursery_ready_any(n) || atomic64_read(&n->state) & NURSERY_SPREAD)
 		nursery_offer(n);
 	return true;
 }

@@ -108,6 +108,54 @@ static void own_executor_ends_with_its_nursery(struct kunit *test)
 	destroy_workqueue(wq);
 }
 
+/*
+ * One server has a chunk of children and is blocked in the first. Who it asked for finds
+ * another one, just spawned, and is blocked as well: somebody is to come for the chunk.
+ */
+static void blocked_server_is_followed(struct kunit *test)
+{
+	struct workqueue_struct *wq = alloc_workqueue("nursery_own", WQ_UNBOUND, 3);
+	struct probe *p = kunit_kcalloc(test, 4, sizeof(*p), GFP_KERNEL);
+	DECLARE_COMPLETION_ONSTACK(gate);
+	struct nursery_executor e;
+	struct plug plug[3];
+	int i, started, err = -1;
+
+	KUNIT_ASSERT_NOT_NULL(test, wq);
+	KUNIT_ASSERT_NOT_NULL(test, p);
+	nursery_executor_init_wq(&e, wq);
+	for (i = 0; i < 3; i++)
+		plug_insert(&plug[i], wq);
+	scoped_nursery(n, .name = "chunk", .executor = &e, .flags = NURSERY_NO_HELP,
+		       .result = &err) {
+		for (i = 0; i < 4; i++) {
+			probe_init(&p[i], 0);
+			p[i].gate = &gate;
+		}
+		for (i = 0; i < 3; i++)
+			KUNIT_EXPECT_EQ(test, nursery_spawn(n, &p[i].child), 0);
+		plug_remove(&plug[0]);
+		/* One of the three has started; the place of the next is plugged. */
+		for (started = 0; !started; msleep(1))
+			for (i = 0; i < 3; i++)
+				started += atomic_read(&p[i].runs);
+		KUNIT_EXPECT_EQ(test, started, 1);
+		KUNIT_EXPECT_EQ(test, nursery_spawn(n, &p[3].child), 0);
+		plug_remove(&plug[1]);
+		plug_remove(&plug[2]);
+		KUNIT_EXPECT_NE(test, 0, wait_for_completion_timeout(&p[3].started, 60 * HZ));
+		for (i = 0; i < PROMPT_MS && started < 3; i += 10) {
+			msleep(10);
+			started = atomic_read(&p[0].runs) + atomic_read(&p[1].runs) +
+				  atomic_read(&p[2].runs) + 1;
+		}
+		KUNIT_EXPECT_EQ(test, started, 3);
+		complete_all(&gate);
+	}
+	KUNIT_EXPECT_EQ(test, err, 0);
+	destroy_workqueue(wq);
+}
+
 static void thread_is_called_as_its_nursery(struct kunit *test)
 {
 	struct where w = { };
@@ -324,6 +372,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(workqueues),
 	KUNIT_CASE(own_queue),
 	KUNIT_CASE(own_executor_ends_with_its_nursery),
+	KUNIT_CASE(blocked_server_is_followed),
 	KUNIT_CASE(thread_is_called_as_its_nursery),
 	KUNIT_CASE(threads_grow_on_demand),
 	KUNIT_CASE(threads_of_ones_own),
