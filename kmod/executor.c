@@ -106,14 +106,30 @@ static void serve(struct work_struct *work)
 		server_put(s);
 }
 
-/* nursery_queue.ask. Context: Any; the caller has set queue->due. */
-static bool ask_workqueue(struct nursery_executor *e)
+static struct nursery_executor unbound, percpu, highpri, inline_executor;
+
+/* Some other CPU than this one. Context: Any; a hint. */
+static unsigned int another_cpu(void)
+{
+	unsigned int cpu = cpumask_any_distribute(cpu_online_mask);
+
+	/* Goes round: the next one is another. */
+	return cpu == raw_smp_processor_id() ? cpumask_any_distribute(cpu_online_mask) : cpu;
+}
+
+/*
+ * nursery_queue.ask. A workqueue starts items near the CPU that queued them; @elsewhere is
+ * for those that may run anywhere. Context: Any; the caller has set queue->due.
+ */
+static bool ask_workqueue(struct nursery_executor *e, bool elsewhere)
 {
 	struct nursery_queue *q = &e->queue;
 	struct nursery_server *spare;
 	bool ours = q->limit;
 	struct wq_server *s = NULL;
 
+	if (elsewhere && e != &unbound)
+		return false;
 	if (ours && atomic_read(&q->nr_workers) >= q->limit)
 		return nursery_threads_lend(e);
 	spare = ours ? xchg(&q->spare, NULL) : NULL;
@@ -132,7 +148,10 @@ static bool ask_workqueue(struct nursery_executor *e)
 	 * may clear q->asked. queue_work() orders this before the item's run.
 	 */
 	smp_store_release(&s->server.executor, (unsigned long)e);
-	queue_work(e->wq, &s->work);
+	if (elsewhere)
+		queue_work_on(another_cpu(), e->wq, &s->work);
+	else
+		queue_work(e->wq, &s->work);
 	return true;
 }
 
@@ -160,8 +179,6 @@ void nursery_executor_init_wq(struct nursery_executor *e, struct workqueue_struc
 	nursery_queue_init(&e->queue, ask_workqueue, 0);
 }
 EXPORT_SYMBOL_GPL(nursery_executor_init_wq);
-
-static struct nursery_executor unbound, percpu, highpri, inline_executor;
 
 /* nursery_executor_unbound - the default executor: any CPU */
 const struct nursery_executor *const nursery_executor_unbound = &unbound;

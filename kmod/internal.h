@@ -132,6 +132,7 @@ static inline void child_set_phase(struct nursery_child *c, unsigned int phase)
  *	The worker writes it; listings look
  * @executor: the nursery's
  * @end: of its turn, in jiffies; 0: none
+ * @since: when it first had more than one child, in ns; 0: not yet
  * @task: whose stack this is on
  * @node: in nursery->workers; nursery->lock
  * @wake: the joiner sleeps here
@@ -142,6 +143,7 @@ struct nursery_worker {
 	unsigned int		finished;
 	const struct nursery_executor	*executor;
 	unsigned long		end;
+	u64			since;
 	struct task_struct	*task;
 	struct hlist_node	node;
 	struct completion	wake;
@@ -267,10 +269,19 @@ struct nursery_server {
 	bool			named;		/* a thread that takes the nursery's name */
 };
 
-void nursery_queue_init(struct nursery_queue *q, bool (*ask)(struct nursery_executor *e),
+/* queue->due. Cleared by a server, fully ordered, before it looks. */
+enum nursery_queue_due {
+	DUE_NOBODY,
+	DUE_ONE,
+	DUE_ANOTHER,	/* the first one did not come, and a second was asked for */
+};
+
+void nursery_queue_init(struct nursery_queue *q,
+			bool (*ask)(struct nursery_executor *e, bool elsewhere),
 			unsigned int limit);
 void nursery_queue_serve(struct nursery_server *s);
 bool nursery_queue_kick(const struct nursery_executor *e);
+void nursery_queue_hurry(const struct nursery_executor *e);
 void nursery_queue_unlist(struct nursery *n, unsigned int finished);
 void nursery_queue_leave(const struct nursery_executor *e);
 void nursery_queue_submit(const struct nursery_executor *e, struct nursery_runner *r);

@@ -14,6 +14,9 @@
  * yet looked. A server that takes something while there is more offers that before it
  * runs anything. So the number of servers grows by one for each that had something to
  * do, a blocked child stalls nobody, and ten tiny children wake one worker and not ten.
+ * A scheduler may put who was asked for behind who asked, and not see to it before its
+ * next tick; so a worker that has been busy for longer than a wake-up takes, and sees
+ * that nobody came, has one more sent to another CPU.
  *
  * Why no child is forgotten. Who leaves a child where others can take it, be it a
  * spawner or a worker with more than one in its slots, offers the nursery: it reads
@@ -54,10 +57,11 @@
 /* server->executor: the server looks. */
 #define LOOKS	1UL
 
-void nursery_queue_init(struct nursery_queue *q, bool (*ask)(struct nursery_executor *e),
+void nursery_queue_init(struct nursery_queue *q,
+			bool (*ask)(struct nursery_executor *e, bool elsewhere),
 			unsigned int limit)
 {
-	q->due = false;
+	q->due = DUE_NOBODY;
 	q->limit = limit;
 	atomic_set(&q->nr_workers, 0);
 	atomic_set(&q->nr_looking, 0);
@@ -88,12 +92,26 @@ bool nursery_queue_kick(const struct nursery_executor *e)
 {
 	struct nursery_queue *q = nursery_queue_of(e);
 
-	if (READ_ONCE(q->due) || xchg(&q->due, true))
+	if (READ_ONCE(q->due) || xchg(&q->due, DUE_ONE))
 		return true;
-	if (q->ask(executor_of(q)))
+	if (q->ask(executor_of(q), false))
 		return true;
-	WRITE_ONCE(q->due, false);
+	WRITE_ONCE(q->due, DUE_NOBODY);
 	return false;
+}
+
+/*
+ * The one who is due has not come for a while, and there is something to take: it may
+ * wait for the CPU that asked, with others idle. Ask for another one there, once.
+ *
+ * Context: Any; the executor is there.
+ */
+void nursery_queue_hurry(const struct nursery_executor *e)
+{
+	struct nursery_queue *q = nursery_queue_of(e);
+
+	if (READ_ONCE(q->due) == DUE_ONE && cmpxchg(&q->due, DUE_ONE, DUE_ANOTHER) == DUE_ONE)
+		q->ask(executor_of(q), true);
 }
 
 /* Put a nursery on the list of its queue. Context: Any. */
@@ -159,7 +177,7 @@ static bool part(struct nursery_executor *e, bool wait)
 		if (s && cmpxchg(&s->executor, (unsigned long)e, 0) == (unsigned long)e) {
 			WRITE_ONCE(q->asked, NULL);
 			/* Fully ordered, then the look: as a server does. */
-			xchg(&q->due, false);
+			xchg(&q->due, DUE_NOBODY);
 			if (!wait) {
 				/* The caller keeps its nursery and kicks for others. */
 				if (!llist_empty(&q->incoming) || !list_empty(&q->nurseries))
@@ -421,7 +439,7 @@ static struct nursery *take_first(struct nursery_server *s, struct nursery_worke
 		if (!q->limit)
 			cmpxchg(&q->asked, s, NULL);
 		/* Fully ordered, then the look: see above. */
-		xchg(&q->due, false);
+		xchg(&q->due, DUE_NOBODY);
 		n = look_round(q, w);
 		if (!n && s->counted)
 			atomic_dec(&q->nr_workers);

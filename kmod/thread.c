@@ -76,11 +76,13 @@ static void summon(struct threads *t)
 }
 
 /* nursery_queue.ask. Context: Any. */
-static bool ask_threads(struct nursery_executor *e)
+static bool ask_threads(struct nursery_executor *e, bool elsewhere)
 {
 	struct threads *t = to_threads(e);
 	unsigned long flags;
 
+	if (elsewhere)
+		return false;
 	raw_spin_lock_irqsave(&t->lock, flags);
 	t->asked = true;
 	summon(t);

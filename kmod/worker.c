@@ -34,6 +34,7 @@
 #include <linux/jiffies.h>
 #include <linux/prefetch.h>
 #include <linux/sched.h>
+#include <linux/timekeeping.h>
 #include <linux/sched/task_stack.h>
 
 #include "internal.h"
@@ -47,6 +48,9 @@
 
 /* What a child must leave as it was. */
 #define SCOPE_FLAGS	(PF_MEMALLOC | PF_MEMALLOC_NOFS | PF_MEMALLOC_NOIO | PF_MEMALLOC_PIN)
+
+/* In ns: longer than it takes to wake a CPU, and time for hundreds of short children. */
+#define PATIENCE	(20 * NSEC_PER_USEC)
 
 /* worker->range */
 #define RANGE_NEXT(range)	((range) & 0xff)
@@ -71,6 +75,7 @@ void nursery_worker_init(struct nursery_worker *w, const struct nursery_executor
 	w->finished = 0;
 	w->executor = e;
 	w->end = 0;
+	w->since = 0;
 	w->task = current;
 	INIT_HLIST_NODE(&w->node);
 }
@@ -85,6 +90,7 @@ void nursery_worker_add(struct nursery *n, struct nursery_worker *w)
 {
 	atomic64_add(NURSERY_COUNT, &n->state);
 	w->finished = 1;
+	w->since = 0;
 	hlist_add_head(&w->node, &n->workers);
 }
 
@@ -138,8 +144,11 @@ static bool take_ready(struct nursery *n, struct nursery_worker *w)
 		nursery_ready_put(n, list);
 	show(w, nr);
 	/* For whoever looked in vain meanwhile, or finds none in the nursery later on. */
-	if (nr > 1)
+	if (nr > 1) {
 		spread(n);
+		if (!w->since)
+			w->since = ktime_get_mono_fast_ns();
+	}
 	/* Others may have some left, too: it was for those that we were asked to come. */
 	if (nr > 1 || nursery_ready_any(n) || atomic64_read(&n->state) & NURSERY_SPREAD)
 		nursery_offer(n);
@@ -326,6 +335,13 @@ static noinline int wait_for_holder(struct nursery *n, struct nursery_worker *w)
 	return atomic_read(&w->range);
 }
 
+/* Once in each batch, before its second child: has somebody come for the others? */
+static noinline void hurry(struct nursery_worker *w)
+{
+	if (w->since && ktime_get_mono_fast_ns() - w->since > PATIENCE)
+		nursery_queue_hurry(w->executor);
+}
+
 /* Take the running child out and start the next one, or return NULL. */
 static struct nursery_child *step(struct nursery *n, struct nursery_worker *w)
 {
@@ -355,6 +371,8 @@ static struct nursery_child *step(struct nursery *n, struct nursery_worker *w)
 		 */
 		if (unlikely(!READ_ONCE(w->executor->queue.due)))
 			nursery_offer(n);
+		else if (unlikely(next == 1))
+			hurry(w);
 	}
 	return w->slots[next];
 }

@@ -109,11 +109,11 @@ struct nursery_executor_ops {
 
 /* private: what an executor of ours has to do; see kmod/queue.c */
 struct nursery_queue {
-	int			due;		/* a worker was asked for and has not yet looked */
+	int			due;		/* who was asked for and has not yet looked */
 	unsigned int		limit;		/* of nr_workers; 0: a caller's queue */
 	atomic_t		nr_workers;	/* work items that serve it */
 	atomic_t		nr_looking;	/* servers that look for something to take */
-	bool			(*ask)(struct nursery_executor *e);	/* for a worker */
+	bool			(*ask)(struct nursery_executor *e, bool elsewhere);
 	struct nursery_server	*asked;		/* who is due, if it can part from us */
 	struct nursery_server	*spare;		/* a work item at hand */
 	struct llist_head	incoming;	/* nurseries that have something to take ... */
