@@ -30,6 +30,12 @@
 #include "internal.h"
 #include "trace.h"
 
+/*
+ * So many children are outstanding, and who is due has not come: look for another CPU.
+ * It takes longer to spawn them than to wake one. A power of two, as spawn divides by it.
+ */
+#define BACKLOG		1024
+
 /**
  * nursery_child_init - prepare a child
  * @c: the child, embedded in what it works on. Not spawned, or finished
@@ -167,6 +173,8 @@ static int count_in(struct nursery *n)
 		if (unlikely(old & (NURSERY_CLOSED | NURSERY_CANCELLED)))
 			return old & NURSERY_CLOSED ? -ESHUTDOWN : -ECANCELED;
 	} while (!atomic64_try_cmpxchg(&n->state, &old, old + NURSERY_COUNT));
+	if (unlikely(nursery_count(old) % BACKLOG == BACKLOG - 1) && nursery_is_queue(n->executor))
+		nursery_queue_hurry(n->executor);
 	return 0;
 }
 
