@@ -155,14 +155,24 @@ static void call_handler(struct nursery_cancel_handler *h)
 	struct nursery_child *c = h->child;
 	struct nursery *n = c->nursery;
 	unsigned long flags;
+	bool end;
 
 	h->fn(h);
 
 	raw_spin_lock_irqsave(&n->lock, flags);
+	/*
+	 * Without its pin a function child may end before we drop the lock. Its worker
+	 * takes the lock before it leaves; so does the joiner, if it is told to. Fully
+	 * ordered: who sees that the pin is gone finds that.
+	 */
+	if (c->fn)
+		atomic64_fetch_or(NURSERY_HELD, &n->state);
 	h->state = NURSERY_HANDLER_OFF;
 	nursery_wake_waiters(n, h, 0);
+	end = nursery_child_unpin(n, c);
 	raw_spin_unlock_irqrestore(&n->lock, flags);
-	nursery_child_unpin(c);
+	if (end)
+		nursery_child_end_external(c);
 }
 
 /* End a list of children that did not start. Its last one may be the nursery's last. */

@@ -466,6 +466,30 @@ static noinline void end_slowly(struct nursery *n, struct nursery_child *c, int 
 }
 
 /*
+ * End a child that there is nobody to tell of: one that succeeded, or was cancelled and
+ * says so. Where handlers were called, none is left and none runs; who called one may
+ * still be about to drop nursery->lock, but see call_handler().
+ *
+ * This is the last access to a child without done(): it pairs with the acquire of who
+ * waits for the child and then frees it, or spawns it again. Who sleeps until it is
+ * woken has set CHILD_WAITED.
+ */
+static bool end_quickly(struct nursery_child *c, int result)
+{
+	int flags = 0;
+
+	if (unlikely(c->handlers))
+		return false;
+	if (unlikely(result)) {
+		if (result != -ECANCELED || READ_ONCE(c->pins))
+			return false;
+		flags = NURSERY_CHILD_CANCELLED;
+	}
+	return atomic_cmpxchg(&c->state, CHILD_LIVE | flags, CHILD_DONE | flags) ==
+	       (CHILD_LIVE | flags);
+}
+
+/*
  * The function of @c returned, or it was skipped. Afterwards @c may not be touched.
  *
  * Context: Process context. Not counted yet, so @n is there.
@@ -476,13 +500,7 @@ void nursery_child_end(struct nursery *n, struct nursery_child *c, int result)
 
 	c->result = result;
 	trace_nursery_child_done(n, c);
-	/*
-	 * Without done() this is the last access: it pairs with the acquire of who
-	 * waits for the child and then frees it, or spawns it again. Who sleeps until
-	 * it is woken has set CHILD_WAITED.
-	 */
-	if (unlikely(result || c->handlers ||
-		     atomic_cmpxchg(&c->state, CHILD_LIVE, CHILD_DONE) != CHILD_LIVE))
+	if (unlikely(!end_quickly(c, result)))
 		end_slowly(n, c, result);
 	if (done)
 		done(c);
@@ -531,7 +549,7 @@ unsigned int nursery_children_skip(struct nursery *n, struct llist_node *list)
 }
 
 /* End an external child that has completed and has no pins. Context: Any; counted here. */
-static void end_external(struct nursery_child *c)
+void nursery_child_end_external(struct nursery_child *c)
 {
 	void (*done)(struct nursery_child *c) = c->done;
 	struct nursery *n = c->nursery;
@@ -562,24 +580,18 @@ static void end_external(struct nursery_child *c)
  * Drop a pin. The last one ends an external child; a function child's worker waits
  * for it.
  *
- * Context: Any.
+ * Context: nursery->lock held.
+ * Return: whether the caller is to call nursery_child_end_external(), without the lock.
  */
-void nursery_child_unpin(struct nursery_child *c)
+bool nursery_child_unpin(struct nursery *n, struct nursery_child *c)
 {
-	struct nursery *n = c->nursery;
-	unsigned long flags;
-	bool end = false;
-
-	raw_spin_lock_irqsave(&n->lock, flags);
-	if (!--c->pins) {
-		if (c->fn)
-			nursery_wake_waiters(n, &c->pins, 0);
-		else
-			end = true;
-	}
-	raw_spin_unlock_irqrestore(&n->lock, flags);
-	if (end)
-		end_external(c);
+	/* A pin that is dropped is looked at without the lock: see end_quickly(). */
+	WRITE_ONCE(c->pins, c->pins - 1);
+	if (c->pins)
+		return false;
+	if (c->fn)
+		nursery_wake_waiters(n, &c->pins, 0);
+	return !c->fn;
 }
 
 /**
@@ -624,6 +636,9 @@ EXPORT_SYMBOL_GPL(nursery_runner_run);
 void nursery_child_complete(struct nursery_child *c, int result)
 {
 	int old = atomic_read(&c->state);
+	unsigned long flags;
+	struct nursery *n;
+	bool end;
 
 	/* Fully ordered (R10): what the hardware wrote comes before the end. */
 	do {
@@ -632,7 +647,12 @@ void nursery_child_complete(struct nursery_child *c, int result)
 			return;
 	} while (!atomic_try_cmpxchg(&c->state, &old, old - CHILD_EXTERNAL + CHILD_ENDING));
 	c->result = result;
-	nursery_child_unpin(c);
+	n = c->nursery;
+	raw_spin_lock_irqsave(&n->lock, flags);
+	end = nursery_child_unpin(n, c);
+	raw_spin_unlock_irqrestore(&n->lock, flags);
+	if (end)
+		nursery_child_end_external(c);
 }
 EXPORT_SYMBOL_GPL(nursery_child_complete);
 

@@ -55,8 +55,8 @@
  *   SPREAD	a worker may have children in its slots that it has not started. Set by
  *		the worker, after it has shown them; taken back under nursery->lock,
  *		by who then looks at all and finds none
- *   HELD	somebody looks, under nursery->lock, at what the joiner has on its
- *		stack; the joiner takes the lock before it closes
+ *   HELD	somebody with nursery->lock looks at what the joiner has on its stack,
+ *		or lets a child go; the joiner takes the lock before it closes
  */
 enum nursery_state {
 	NURSERY_CANCELLED	= BIT(0),
@@ -215,7 +215,8 @@ static inline bool nursery_ready_any(const struct nursery *n)
 /* child.c */
 void nursery_child_end(struct nursery *n, struct nursery_child *c, int result);
 unsigned int nursery_children_skip(struct nursery *n, struct llist_node *list);
-void nursery_child_unpin(struct nursery_child *c);
+bool nursery_child_unpin(struct nursery *n, struct nursery_child *c);
+void nursery_child_end_external(struct nursery_child *c);
 bool nursery_child_take(struct nursery *n, struct nursery_child *c, bool to_run);
 bool nursery_child_retract(struct nursery *n, struct nursery_child *c);
 unsigned int nursery_child_hold(struct nursery_child *c);

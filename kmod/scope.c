@@ -263,7 +263,7 @@ static bool close(struct nursery *n, struct nursery_worker *w)
 			continue;
 		}
 		if (old & NURSERY_HELD) {
-			/* Who looks at our stack does so under the lock. */
+			/* Who set it did so under the lock: wait for him to drop it. */
 			raw_spin_lock_irq(&n->lock);
 			old = atomic64_fetch_andnot(NURSERY_HELD, &n->state) & ~NURSERY_HELD;
 			raw_spin_unlock_irq(&n->lock);
