@@ -81,8 +81,15 @@ static void cancel_sibling(struct stress_child *c)
 
 static bool may_join(const struct stress_child *c, const struct stress_child *sibling)
 {
+	const struct stress_executor *here = c->executor ?: c->scope->executor;
 	const struct stress_executor *e = sibling->executor ?: sibling->scope->executor;
 
+	/*
+	 * Inside a spawn the spawner waits for us: it may be that sibling, or the
+	 * owner for whose cancel that sibling sleeps.
+	 */
+	if (here->flags & STRESS_PROCESS_ONLY)
+		return false;
 	return c->index % 2 == 0 && sibling->index % 2 && !c->scope->max_active &&
 	       !(e->flags & STRESS_FEW_WORKERS && c->scope->depth) &&
 	       !(e->flags & STRESS_NO_RETRACT);
