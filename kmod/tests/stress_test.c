@@ -2,6 +2,7 @@
 /* Everything at once, many times: for KASAN, lockdep and the accounting. */
 #include <linux/delay.h>
 #include <linux/random.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
 
 #include "util.h"
@@ -98,27 +99,28 @@ static void spawn_cancel_and_join_race(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, atomic_read(&accepted), atomic_read(&completed));
 }
 
-/*
- * A child that several wait for. The first to be woken makes it a new one; to a
- * latecomer it is then a child that was never spawned.
- */
+/* A child that several wait for. The first to be woken makes it a new one. */
 #define NR_AWAITERS	24
 
 struct awaited {
 	struct nursery_child child;
-	struct completion go;
+	struct completion started, go;
+	atomic_t woken;
+	bool overwritten;
 };
 
 struct awaiter {
 	struct nursery_child child;
 	struct awaited *awaited;
-	bool first;
-	bool overwritten;
+	struct task_struct *task;
 };
 
 static int wait_for_go(struct nursery_child *c)
 {
-	wait_for_completion(&container_of(c, struct awaited, child)->go);
+	struct awaited *a = container_of(c, struct awaited, child);
+
+	complete(&a->started);
+	wait_for_completion(&a->go);
 	return 0;
 }
 
@@ -128,15 +130,24 @@ static int await(struct nursery_child *c)
 	struct nursery_child *joined = &a->awaited->child, fresh;
 	int i;
 
+	smp_store_release(&a->task, current);	/* pairs with sleeps() */
 	nursery_child_join(joined);
-	if (!a->first)
+	if (atomic_inc_return(&a->awaited->woken) != 1)
 		return 0;
 	nursery_child_init(joined, wait_for_go, NULL);
 	memcpy(&fresh, joined, sizeof(fresh));
 	for (i = 0; i < 1000; i++)
 		cpu_relax();
-	a->overwritten = memcmp(&fresh, joined, sizeof(fresh));
+	a->awaited->overwritten |= memcmp(&fresh, joined, sizeof(fresh));
 	return 0;
+}
+
+/* It is in its join, and does not look at the child any more. */
+static bool sleeps(const struct awaiter *a)
+{
+	struct task_struct *task = smp_load_acquire(&a->task);	/* pairs with await() */
+
+	return task && READ_ONCE(task->__state) == TASK_UNINTERRUPTIBLE;
 }
 
 /*
@@ -148,30 +159,33 @@ static void i4_joined_child_is_not_written_to(struct kunit *test)
 {
 	struct awaiter *a = kunit_kcalloc(test, NR_AWAITERS, sizeof(*a), GFP_KERNEL);
 	struct awaited *awaited = kunit_kzalloc(test, sizeof(*awaited), GFP_KERNEL);
-	int i, round, overwritten = 0;
 	struct nursery n;
+	int i, round;
 
 	KUNIT_ASSERT_NOT_NULL(test, a);
 	KUNIT_ASSERT_NOT_NULL(test, awaited);
 	nursery_init(&n, NULL);
 	nursery_child_init(&awaited->child, wait_for_go, NULL);
 	for (round = 0; round < 100; round++) {
+		init_completion(&awaited->started);
 		init_completion(&awaited->go);
+		atomic_set(&awaited->woken, 0);
 		KUNIT_EXPECT_EQ(test, nursery_spawn(&n, &awaited->child), 0);
+		/* Then none of those who wait for it runs it. */
+		wait_for_completion(&awaited->started);
 		scoped_nursery(joiners, .name = "joiners", .flags = NURSERY_NO_HELP) {
-			/* The first one first: they are woken in the order they came. */
 			for (i = 0; i < NR_AWAITERS; i++) {
-				a[i] = (struct awaiter){ .awaited = awaited, .first = !i };
+				a[i] = (struct awaiter){ .awaited = awaited };
 				nursery_child_init(&a[i].child, await, NULL);
 				nursery_spawn(joiners, &a[i].child);
-				if (i == 0 || i == NR_AWAITERS - 1)
-					usleep_range(1000, 1500);
 			}
+			for (i = 0; i < NR_AWAITERS; i++)
+				while (!sleeps(&a[i]))
+					usleep_range(50, 100);
 			complete(&awaited->go);
 		}
-		overwritten += a[0].overwritten;
 	}
-	KUNIT_EXPECT_EQ(test, overwritten, 0);
+	KUNIT_EXPECT_FALSE(test, awaited->overwritten);
 	KUNIT_EXPECT_EQ(test, nursery_join(&n), 0);
 }
 
