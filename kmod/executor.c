@@ -17,9 +17,15 @@
  * They do that, too, when WORKERS of their items are in use, long before the
  * workqueue's own limit: beyond that limit an item waits for the blocked ones, and
  * they may wait for a child that it would start.
+ *
+ * Items that are queued and not run do not come back while their workqueue is busy with
+ * something else, be they parted from. So a caller's queue that finds the pool empty is
+ * put on a list, and gets the next item that comes back or is made: nobody will ask for it
+ * again, for children that are spawned from now on rely on the one that is due.
  */
 #include <linux/export.h>
 #include <linux/module.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
 
 #include "internal.h"
@@ -27,6 +33,8 @@
 #define SERVERS	64
 #define RESERVE	16
 #define WORKERS	256
+
+static struct nursery_executor unbound, percpu, highpri, inline_executor;
 
 struct wq_server {
 	struct nursery_server	server;
@@ -39,20 +47,63 @@ static struct {
 	raw_spinlock_t		lock;		/* @free, @nr_free */
 	struct wq_server	*free;
 	unsigned int		nr_free;
+	struct list_head	starving;	/* callers' queues, by lent: nr_free is 0 */
+	struct work_struct	refill;		/* makes items for those */
 	struct llist_head	all;		/* what was allocated; only grows */
 	struct wq_server	first[SERVERS];
-} pool = { .lock = __RAW_SPIN_LOCK_UNLOCKED(pool.lock) };
+} pool = {
+	.lock = __RAW_SPIN_LOCK_UNLOCKED(pool.lock),
+	.starving = LIST_HEAD_INIT(pool.starving),
+};
 
 static void serve(struct work_struct *work);
 
+/* Some other CPU than this one. Context: Any; a hint. */
+static unsigned int another_cpu(void)
+{
+	unsigned int cpu = cpumask_any_distribute(cpu_online_mask);
+
+	/* Goes round: the next one is another. */
+	return cpu == raw_smp_processor_id() ? cpumask_any_distribute(cpu_online_mask) : cpu;
+}
+
+/* Send @s to an executor, whose queue->due is set. */
+static void send(struct wq_server *s, struct nursery_executor *e, bool elsewhere)
+{
+	bool ours = e->queue.limit;
+
+	s->server.counted = ours;
+	if (ours)
+		atomic_inc(&e->queue.nr_workers);
+	else
+		WRITE_ONCE(e->queue.asked, &s->server);
+	/*
+	 * Last, as part() may know the same item from before: when it finds the executor it
+	 * may clear q->asked. queue_work() orders this before the item's run.
+	 */
+	smp_store_release(&s->server.executor, (unsigned long)e);
+	if (elsewhere)
+		queue_work_on(another_cpu(), e->wq, &s->work);
+	else
+		queue_work(e->wq, &s->work);
+}
+
 static void server_put(struct wq_server *s)
 {
+	struct nursery_queue *q;
 	unsigned long flags;
 
 	raw_spin_lock_irqsave(&pool.lock, flags);
-	s->next = pool.free;
-	pool.free = s;
-	WRITE_ONCE(pool.nr_free, pool.nr_free + 1);
+	q = list_first_entry_or_null(&pool.starving, struct nursery_queue, lent);
+	if (q) {
+		send(s, container_of(q, struct nursery_executor, queue), false);
+		/* The last access: see nursery_executor_sate(). */
+		list_del_init_careful(&q->lent);
+	} else {
+		s->next = pool.free;
+		pool.free = s;
+		WRITE_ONCE(pool.nr_free, pool.nr_free + 1);
+	}
 	raw_spin_unlock_irqrestore(&pool.lock, flags);
 }
 
@@ -81,14 +132,76 @@ static void server_init(struct wq_server *s)
 }
 
 /* Context: Process context. */
-static void add_server(void)
+static bool add_server(gfp_t gfp)
 {
-	struct wq_server *s = kzalloc(sizeof(*s), GFP_NOWAIT | __GFP_NOWARN);
+	struct wq_server *s = kzalloc(sizeof(*s), gfp | __GFP_NOWARN);
 
 	if (!s)
-		return;
+		return false;
 	llist_add(&s->all, &pool.all);
 	server_init(s);
+	return true;
+}
+
+static bool is_starving(void)
+{
+	bool some;
+
+	raw_spin_lock_irq(&pool.lock);
+	some = !list_empty(&pool.starving);
+	raw_spin_unlock_irq(&pool.lock);
+	return some;
+}
+
+/* May wait for memory, as it is not on the way to free any. */
+static void refill(struct work_struct *work)
+{
+	while (is_starving())
+		if (!add_server(GFP_KERNEL))
+			schedule_timeout_uninterruptible(HZ / 100 + 1);
+}
+
+/* There is no item: the next one is for this caller's queue. Context: Any. */
+static void starve(struct nursery_executor *e)
+{
+	unsigned long flags;
+	struct wq_server *s;
+
+	raw_spin_lock_irqsave(&pool.lock, flags);
+	s = pool.free;		/* has come back meanwhile? */
+	if (s) {
+		pool.free = s->next;
+		WRITE_ONCE(pool.nr_free, pool.nr_free - 1);
+	} else {
+		list_add_tail(&e->queue.lent, &pool.starving);
+	}
+	raw_spin_unlock_irqrestore(&pool.lock, flags);
+	if (s)
+		send(s, e, false);
+	else
+		queue_work(unbound.wq, &pool.refill);
+}
+
+/*
+ * A caller's queue may go: it does not wait for an item any more. If this finds that it
+ * does not, who has just sent one will not touch it again.
+ *
+ * Context: Any.
+ * Return: whether it waited; then nobody is due.
+ */
+bool nursery_executor_sate(struct nursery_executor *e)
+{
+	unsigned long flags;
+	bool waited;
+
+	if (list_empty_careful(&e->queue.lent))
+		return false;
+	raw_spin_lock_irqsave(&pool.lock, flags);
+	waited = !list_empty(&e->queue.lent);
+	if (waited)
+		list_del_init(&e->queue.lent);
+	raw_spin_unlock_irqrestore(&pool.lock, flags);
+	return waited;
 }
 
 static void serve(struct work_struct *work)
@@ -100,28 +213,17 @@ static void serve(struct work_struct *work)
 	bool ours = s->server.counted;
 
 	if (READ_ONCE(pool.nr_free) < 2 * RESERVE)
-		add_server();
+		add_server(GFP_NOWAIT);
 	nursery_queue_serve(&s->server);
 	if (!ours || cmpxchg(&e->queue.spare, NULL, &s->server))
 		server_put(s);
-}
-
-static struct nursery_executor unbound, percpu, highpri, inline_executor;
-
-/* Some other CPU than this one. Context: Any; a hint. */
-static unsigned int another_cpu(void)
-{
-	unsigned int cpu = cpumask_any_distribute(cpu_online_mask);
-
-	/* Goes round: the next one is another. */
-	return cpu == raw_smp_processor_id() ? cpumask_any_distribute(cpu_online_mask) : cpu;
 }
 
 /*
  * nursery_queue.ask. A workqueue starts items near the CPU that queued them; @elsewhere is
  * for those that may run anywhere. Context: Any; the caller has set queue->due.
  */
-static bool ask_workqueue(struct nursery_executor *e, bool elsewhere)
+static void ask_workqueue(struct nursery_executor *e, bool elsewhere)
 {
 	struct nursery_queue *q = &e->queue;
 	struct nursery_server *spare;
@@ -129,30 +231,18 @@ static bool ask_workqueue(struct nursery_executor *e, bool elsewhere)
 	struct wq_server *s = NULL;
 
 	if (elsewhere && e != &unbound)
-		return false;
-	if (ours && atomic_read(&q->nr_workers) >= q->limit)
-		return nursery_threads_lend(e);
-	spare = ours ? xchg(&q->spare, NULL) : NULL;
-	s = spare ? container_of(spare, struct wq_server, server) :
-		    server_get(ours ? RESERVE : 0);
-	if (!s)
-		return ours && nursery_threads_lend(e);
-
-	s->server.counted = ours;
-	if (ours)
-		atomic_inc(&q->nr_workers);
+		return;
+	if (!ours || atomic_read(&q->nr_workers) < q->limit) {
+		spare = ours ? xchg(&q->spare, NULL) : NULL;
+		s = spare ? container_of(spare, struct wq_server, server) :
+			    server_get(ours ? RESERVE : 0);
+	}
+	if (s)
+		send(s, e, elsewhere);
+	else if (ours)
+		nursery_threads_lend(e);
 	else
-		WRITE_ONCE(q->asked, &s->server);
-	/*
-	 * Last, as part() may know the same item from before: when it finds the executor it
-	 * may clear q->asked. queue_work() orders this before the item's run.
-	 */
-	smp_store_release(&s->server.executor, (unsigned long)e);
-	if (elsewhere)
-		queue_work_on(another_cpu(), e->wq, &s->work);
-	else
-		queue_work(e->wq, &s->work);
-	return true;
+		starve(e);
 }
 
 static const struct nursery_executor_ops wq_ops = {
@@ -246,6 +336,7 @@ int nursery_executor_start(void)
 {
 	unsigned int i;
 
+	INIT_WORK(&pool.refill, refill);
 	for (i = 0; i < SERVERS; i++)
 		server_init(&pool.first[i]);
 	for (i = 0; i < ARRAY_SIZE(builtin); i++) {

@@ -278,10 +278,10 @@ enum nursery_queue_due {
 };
 
 void nursery_queue_init(struct nursery_queue *q,
-			bool (*ask)(struct nursery_executor *e, bool elsewhere),
+			void (*ask)(struct nursery_executor *e, bool elsewhere),
 			unsigned int limit);
 void nursery_queue_serve(struct nursery_server *s);
-bool nursery_queue_kick(const struct nursery_executor *e);
+void nursery_queue_kick(const struct nursery_executor *e);
 void nursery_queue_hurry(const struct nursery_executor *e);
 void nursery_queue_unlist(struct nursery *n, unsigned int finished);
 void nursery_queue_leave(const struct nursery_executor *e);
@@ -344,11 +344,12 @@ struct nursery_stand_in {
 /* executor.c, thread.c */
 void nursery_stand_in(struct nursery_stand_in *s);
 bool nursery_stand_in_withdraw(struct nursery_stand_in *s);
+bool nursery_executor_sate(struct nursery_executor *e);
 int nursery_executor_start(void);
 void nursery_executor_stop(void);
 int nursery_threads_start(void);
 void nursery_threads_stop(void);
-bool nursery_threads_lend(struct nursery_executor *e);
+void nursery_threads_lend(struct nursery_executor *e);
 
 /* op.c, op_core.c */
 struct nursery_call;

@@ -58,7 +58,7 @@
 #define LOOKS	1UL
 
 void nursery_queue_init(struct nursery_queue *q,
-			bool (*ask)(struct nursery_executor *e, bool elsewhere),
+			void (*ask)(struct nursery_executor *e, bool elsewhere),
 			unsigned int limit)
 {
 	q->due = DUE_NOBODY;
@@ -83,21 +83,16 @@ static struct nursery_executor *executor_of(struct nursery_queue *q)
 }
 
 /*
- * Ask for a server if nobody is due.
+ * Ask for a server if nobody is due. One will come, be it later: that is relied on.
  *
  * Context: Any; the executor is there.
- * Return: false if nobody can be had.
  */
-bool nursery_queue_kick(const struct nursery_executor *e)
+void nursery_queue_kick(const struct nursery_executor *e)
 {
 	struct nursery_queue *q = nursery_queue_of(e);
 
-	if (READ_ONCE(q->due) || xchg(&q->due, DUE_ONE))
-		return true;
-	if (q->ask(executor_of(q), false))
-		return true;
-	WRITE_ONCE(q->due, DUE_NOBODY);
-	return false;
+	if (!READ_ONCE(q->due) && !xchg(&q->due, DUE_ONE))
+		q->ask(executor_of(q), false);
 }
 
 /*
@@ -137,7 +132,6 @@ void __nursery_offer(struct nursery *n, s64 state)
 		return;
 	if (!(state & NURSERY_LISTED))
 		enlist(n);
-	/* If a caller's queue gets nobody now (executor.c), the next offer tries again. */
 	if (!woke)
 		nursery_queue_kick(e);
 }
@@ -169,12 +163,16 @@ static bool part(struct nursery_executor *e, bool wait)
 {
 	struct nursery_queue *q = &e->queue;
 	struct nursery_server *s;
+	bool waited;
 
 	for (;;) {
+		/* First, as who sends it one sets q->asked before. */
+		waited = nursery_executor_sate(e);
 		s = READ_ONCE(q->asked);
-		if (!s && !atomic_read_acquire(&q->nr_looking))
+		if (!waited && !s && !atomic_read_acquire(&q->nr_looking))
 			return true;
-		if (s && cmpxchg(&s->executor, (unsigned long)e, 0) == (unsigned long)e) {
+		if (waited ||
+		    (s && cmpxchg(&s->executor, (unsigned long)e, 0) == (unsigned long)e)) {
 			WRITE_ONCE(q->asked, NULL);
 			/* Fully ordered, then the look: as a server does. */
 			xchg(&q->due, DUE_NOBODY);

@@ -76,22 +76,21 @@ static void summon(struct threads *t)
 }
 
 /* nursery_queue.ask. Context: Any. */
-static bool ask_threads(struct nursery_executor *e, bool elsewhere)
+static void ask_threads(struct nursery_executor *e, bool elsewhere)
 {
 	struct threads *t = to_threads(e);
 	unsigned long flags;
 
 	if (elsewhere)
-		return false;
+		return;
 	raw_spin_lock_irqsave(&t->lock, flags);
 	t->asked = true;
 	summon(t);
 	raw_spin_unlock_irqrestore(&t->lock, flags);
-	return true;
 }
 
 /* Serve the queue of an executor of the module once. Context: Any. */
-bool nursery_threads_lend(struct nursery_executor *e)
+void nursery_threads_lend(struct nursery_executor *e)
 {
 	unsigned long flags;
 
@@ -100,7 +99,6 @@ bool nursery_threads_lend(struct nursery_executor *e)
 		list_add_tail(&e->queue.lent, &builtin.lent);
 	summon(&builtin);
 	raw_spin_unlock_irqrestore(&builtin.lock, flags);
-	return true;
 }
 
 /*

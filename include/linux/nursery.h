@@ -113,7 +113,7 @@ struct nursery_queue {
 	unsigned int		limit;		/* of nr_workers; 0: a caller's queue */
 	atomic_t		nr_workers;	/* work items that serve it */
 	atomic_t		nr_looking;	/* servers that look for something to take */
-	bool			(*ask)(struct nursery_executor *e, bool elsewhere);
+	void			(*ask)(struct nursery_executor *e, bool elsewhere);
 	struct nursery_server	*asked;		/* who is due, if it can part from us */
 	struct nursery_server	*spare;		/* a work item at hand */
 	struct llist_head	incoming;	/* nurseries that have something to take ... */
@@ -122,7 +122,7 @@ struct nursery_queue {
 	raw_spinlock_t		runners_lock;	/* @first, @last */
 	struct llist_node	*first;		/* runners that came one by one ... */
 	struct llist_node	**last;		/* ... in order */
-	struct list_head	lent;		/* waits for a thread; see thread.c */
+	struct list_head	lent;		/* waits for a thread; a caller's: an item */
 };
 
 /**

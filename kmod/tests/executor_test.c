@@ -109,6 +109,45 @@ static void own_executor_ends_with_its_nursery(struct kunit *test)
 }
 
 /*
+ * Executors come and go, of a workqueue that is busy with something else: what they had
+ * asked for there is not to be missing elsewhere.
+ */
+static void executors_that_ended_keep_no_work_item(struct kunit *test)
+{
+	struct workqueue_struct *busy = alloc_ordered_workqueue("nursery_busy", 0);
+	struct workqueue_struct *wq = alloc_workqueue("nursery_own", WQ_UNBOUND, 0);
+	struct nursery_executor e;
+	struct probe p[2];
+	struct plug plug;
+	int i, err = -1;
+
+	KUNIT_ASSERT_NOT_NULL(test, busy);
+	KUNIT_ASSERT_NOT_NULL(test, wq);
+	plug_insert(&plug, busy);
+	for (i = 0; i < 1000; i++) {
+		nursery_executor_init_wq(&e, busy);
+		probe_init(&p[0], 0);
+		scoped_nursery(n, .name = "short", .executor = &e)
+			KUNIT_EXPECT_EQ(test, nursery_spawn(n, &p[0].child), 0);
+	}
+	nursery_executor_init_wq(&e, wq);
+	probe_init(&p[0], 0);
+	probe_init(&p[1], 0);
+	scoped_nursery(n, .name = "other", .executor = &e, .flags = NURSERY_NO_HELP,
+		       .result = &err) {
+		KUNIT_EXPECT_EQ(test, nursery_spawn(n, &p[0].child), 0);
+		KUNIT_EXPECT_NE(test, 0, wait_for_completion_timeout(&p[0].started, 5 * HZ));
+		plug_remove(&plug);
+		/* If that failed: work items have come back, and are asked for anew. */
+		flush_workqueue(busy);
+		KUNIT_EXPECT_EQ(test, nursery_spawn(n, &p[1].child), 0);
+	}
+	KUNIT_EXPECT_EQ(test, err, 0);
+	destroy_workqueue(wq);
+	destroy_workqueue(busy);
+}
+
+/*
  * One server has a chunk of children and is blocked in the first. Who it asked for finds
  * another one, just spawned, and is blocked as well: somebody is to come for the chunk.
  */
@@ -372,6 +411,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(workqueues),
 	KUNIT_CASE(own_queue),
 	KUNIT_CASE(own_executor_ends_with_its_nursery),
+	KUNIT_CASE(executors_that_ended_keep_no_work_item),
 	KUNIT_CASE(blocked_server_is_followed),
 	KUNIT_CASE(thread_is_called_as_its_nursery),
 	KUNIT_CASE(threads_grow_on_demand),
