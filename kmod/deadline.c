@@ -74,7 +74,7 @@ void nursery_set_deadline(struct nursery *n, ktime_t when)
 	if (nursery_keep(n))
 		return;
 	raw_spin_lock_irqsave(&n->lock, flags);
-	n->flags |= NURSERY_TIMED;
+	atomic64_or(NURSERY_TIMED, &n->state);
 	raw_spin_lock(&deadline_lock);
 	if (is_queued(n))
 		timerqueue_del(&deadlines, &n->deadline);

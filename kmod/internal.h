@@ -34,9 +34,8 @@
 
 #include "compat.h"
 
-/* nursery->flags, beside those of struct nursery_params; nursery->lock */
+/* nursery->flags, beside those of struct nursery_params. They stay: read without a lock */
 #define NURSERY_USER_FLAGS	(NURSERY_SUPERVISE | NURSERY_NO_HELP)
-#define NURSERY_TIMED		BIT(24)	/* had a deadline: see deadline.c */
 #define NURSERY_OF_FILE		BIT(25)	/* embedded in a struct nursery_file */
 
 /*
@@ -66,6 +65,7 @@ enum nursery_state {
 	NURSERY_LISTED		= BIT(4),
 	NURSERY_HELD		= BIT(5),
 	NURSERY_SPREAD		= BIT(6),
+	NURSERY_TIMED		= BIT(7),	/* had a deadline: see deadline.c */
 	NURSERY_COUNT		= BIT(8),	/* one child */
 };
 

@@ -270,7 +270,8 @@ static bool close(struct nursery *n, struct nursery_worker *w)
 			continue;
 		}
 		if (atomic64_try_cmpxchg(&n->state, &old,
-					 (old & NURSERY_CANCELLED) | NURSERY_CLOSED))
+					 (old & (NURSERY_CANCELLED | NURSERY_TIMED)) |
+					 NURSERY_CLOSED))
 			return true;
 	}
 }
@@ -339,7 +340,7 @@ int nursery_join(struct nursery *n)
 	if (nursery_dep_acquire(n))
 		nursery_dep_release(n);
 	wait_for_children(n);
-	if (n->flags & NURSERY_TIMED)
+	if (atomic64_read(&n->state) & NURSERY_TIMED)
 		nursery_deadline_end(n);
 	trace_nursery_join(n, nursery_result(n));
 	nursery_release_all(n);
