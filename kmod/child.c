@@ -81,6 +81,15 @@ static bool is_chained(const struct nursery *n, const struct nursery_executor *e
 	return e == n->executor && nursery_is_queue(e);
 }
 
+/* A joiner that slept may have somebody to help now. Context: Any; submitted, counted. */
+static void wake_to_help(struct nursery *n)
+{
+	/* What was submitted, then the look at the flag: the joiner does the reverse. */
+	smp_mb();
+	if (!(n->flags & NURSERY_NO_HELP))
+		nursery_wake_joiner(n);
+}
+
 /*
  * With a bound: children whose turn it is and whose executor takes them one by one.
  *
@@ -88,6 +97,8 @@ static bool is_chained(const struct nursery *n, const struct nursery_executor *e
  */
 void nursery_submit_waiting(struct nursery *n)
 {
+	bool some = false;
+
 	while (n->max_active && !list_empty(&n->ready) && nursery_has_place(n)) {
 		struct nursery_child *c = list_first_entry(&n->ready, struct nursery_child, node);
 
@@ -95,7 +106,10 @@ void nursery_submit_waiting(struct nursery *n)
 			break;
 		list_del(&c->node);
 		submit(n, c, c->executor);
+		some = true;
 	}
+	if (some)
+		wake_to_help(n);
 }
 
 /* Can a joiner take it back, to run it, or to give it to a thread? nursery->lock held. */
@@ -273,13 +287,12 @@ static noinline void spawn_slowly(struct nursery *n, struct nursery_child *c,
 	}
 	raw_spin_unlock_irqrestore(&n->lock, flags);
 
-	/* A joiner that slept may have somebody to help now. */
 	if (run_inline)
 		run_here(n, c);
 	else if (n->max_active)
 		nursery_offer_rest(n);
-	else if (!(n->flags & NURSERY_NO_HELP))
-		nursery_wake_joiner(n);
+	else
+		wake_to_help(n);
 	nursery_uncount(n, 1);
 }
 

@@ -275,6 +275,60 @@ static void i5_joiner_runs_what_the_pool_cannot(struct kunit *test)
 	single_worker_destroy(e);
 }
 
+struct turn {
+	struct nursery_child child;
+	struct probe first, second;
+	struct plug *plug;
+	struct completion gate;
+	bool helped;
+};
+
+/* Beside the joiner: give it time to fall asleep, then end the first child. */
+static int end_first(struct nursery_child *c)
+{
+	struct turn *t = container_of(c, struct turn, child);
+
+	nursery_sleep(c, 100 * NSEC_PER_MSEC);
+	complete(&t->gate);
+	t->helped = wait_for_completion_timeout(&t->second.started, 5 * HZ);
+	plug_remove(t->plug);
+	return 0;
+}
+
+/*
+ * A child waits for its place below max_active, while the joiner sleeps. When it is given
+ * to its executor, that cannot run it, and the joiner does.
+ */
+static void i5_joiner_wakes_for_a_child_that_gets_its_turn(struct kunit *test)
+{
+	struct turn *t = kunit_kzalloc(test, sizeof(*t), GFP_KERNEL);
+	struct nursery_executor *e = single_worker(test);
+	struct plug plug;
+	int err = -1;
+
+	KUNIT_ASSERT_NOT_NULL(test, t);
+	t->plug = &plug;
+	init_completion(&t->gate);
+	probe_init(&t->first, 0);
+	t->first.gate = &t->gate;
+	probe_init(&t->second, 0);
+	nursery_child_init(&t->child, end_first, NULL);
+	plug_insert(&plug, e->wq);
+	scoped_nursery(beside, .name = "beside", .executor = nursery_executor_thread,
+		       .flags = NURSERY_NO_HELP) {
+		scoped_nursery(n, .name = "turns", .max_active = 1, .result = &err) {
+			KUNIT_EXPECT_EQ(test, nursery_spawn(n, &t->first.child), 0);
+			wait_for_completion(&t->first.started);
+			KUNIT_EXPECT_EQ(test, nursery_spawn_on(n, &t->second.child, e), 0);
+			KUNIT_EXPECT_EQ(test, nursery_spawn(beside, &t->child), 0);
+		}
+	}
+	KUNIT_EXPECT_EQ(test, err, 0);
+	KUNIT_EXPECT_TRUE(test, t->helped);
+	KUNIT_EXPECT_PTR_EQ(test, t->second.task, current);
+	single_worker_destroy(e);
+}
+
 /* The joiner helps only with its own: a stranger's child stays in the queue. */
 static void i5_joiner_does_not_run_strangers(struct kunit *test)
 {
@@ -368,6 +422,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(i1_heap_nursery_is_free_after_join),
 	KUNIT_CASE(i5_nested_joins_with_one_worker),
 	KUNIT_CASE(i5_joiner_runs_what_the_pool_cannot),
+	KUNIT_CASE(i5_joiner_wakes_for_a_child_that_gets_its_turn),
 	KUNIT_CASE(i5_joiner_does_not_run_strangers),
 	KUNIT_CASE(no_help_only_waits),
 	KUNIT_CASE(join_by_a_descendant_is_refused),
