@@ -288,6 +288,9 @@ static void wait_for_children(struct nursery *n)
 	while (!close(n, &w)) {
 		bool room = helps && nursery_room_to_help();
 
+		/* There are more, and there may be no end of them. */
+		if (w.finished)
+			cond_resched();
 		if (room && (nursery_worker_take(n, &w) || take_submitted(n, &w))) {
 			nursery_worker_run(n, &w);
 			nursery_worker_over(n, &w);

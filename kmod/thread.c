@@ -149,6 +149,7 @@ static void stand_in(struct nursery *n, struct nursery_child *c)
 		do {
 			nursery_worker_run(n, &w);
 			nursery_worker_over(n, &w);
+			cond_resched();
 		} while (!c && nursery_worker_take(n, &w));
 	}
 	nursery_offer_rest(n);
@@ -228,6 +229,8 @@ static int thread_fn(void *data)
 
 	set_attrs(t);
 	for (;;) {
+		/* There may be no end of errands. */
+		cond_resched();
 		if (next_errand(t, self, &errand)) {
 			if (errand.nursery) {
 				stand_in(errand.nursery, errand.child);
