@@ -134,21 +134,31 @@ bool nursery_has_submitted(struct nursery *n, bool for_threads)
 	return some;
 }
 
-/* What other executors have been given and have not started is for threads to start. */
-void nursery_submit_to_threads(struct nursery *n)
+/*
+ * What other executors have been given and have not started is for threads to start.
+ *
+ * Return: whether they gave back all that they can.
+ */
+bool nursery_submit_to_threads(struct nursery *n)
 {
 	struct nursery_child *c;
 	struct hlist_node *next;
+	bool all = true;
 
 	raw_spin_lock_irq(&n->lock);
 	hlist_for_each_entry_safe(c, next, &n->others, other) {
-		if (!may_retract(c, true) || !nursery_child_retract(n, c))
+		if (!may_retract(c, true))
 			continue;
+		if (!nursery_child_retract(n, c)) {
+			all = false;
+			continue;
+		}
 		if (n->max_active)
 			n->nr_active--;
 		submit(n, c, nursery_executor_thread);
 	}
 	raw_spin_unlock_irq(&n->lock);
+	return all;
 }
 
 /* A worker leaves: is there something for others? Context: Any; counted. */

@@ -222,7 +222,7 @@ bool nursery_child_retract(struct nursery *n, struct nursery_child *c);
 unsigned int nursery_child_hold(struct nursery_child *c);
 void nursery_child_release(struct nursery_child *c);
 void nursery_submit_waiting(struct nursery *n);
-void nursery_submit_to_threads(struct nursery *n);
+bool nursery_submit_to_threads(struct nursery *n);
 bool nursery_has_submitted(struct nursery *n, bool for_threads);
 bool nursery_has_place(const struct nursery *n);
 void nursery_child_start(struct nursery *n, struct nursery_worker *w, struct nursery_child *c);

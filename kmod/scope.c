@@ -163,27 +163,36 @@ int nursery_result(const struct nursery *n)
 	return atomic64_read(&n->state) & NURSERY_CANCELLED ? n->cause : 0;
 }
 
-/* One of those that an executor was given one by one. */
-static bool take_submitted(struct nursery *n, struct nursery_worker *w)
+/*
+ * One of those that an executor was given one by one. @vain: how many times in a row
+ * there were such, and none was given back, as it is about to be started.
+ */
+static bool take_submitted(struct nursery *n, struct nursery_worker *w, unsigned int *vain)
 {
+	bool took = false, some = false;
 	struct nursery_child *c;
-	bool took = false;
 
 	/* A look: who adds one later wakes us. */
 	if (hlist_empty(&n->others))
 		return false;
 	raw_spin_lock_irq(&n->lock);
 	hlist_for_each_entry(c, &n->others, other) {
-		if (child_phase(atomic_read(&c->state)) == CHILD_SUBMITTED &&
-		    nursery_child_retract(n, c)) {
+		if (child_phase(atomic_read(&c->state)) != CHILD_SUBMITTED)
+			continue;
+		some = true;
+		took = nursery_child_retract(n, c);
+		if (took) {
 			nursery_worker_give(n, w, c);
-			took = true;
 			break;
 		}
 	}
 	raw_spin_unlock_irq(&n->lock);
+	*vain = some && !took ? *vain + 1 : 0;
 	return took;
 }
+
+/* How often a joiner tries to take children back from executors before it sleeps a bit. */
+#define PATIENCE	16
 
 /* What the joiner could do, did it not sleep. */
 enum joiner {
@@ -206,10 +215,15 @@ static bool has_some(struct nursery *n)
 	return some;
 }
 
-/* Sleep until there are no children, or there is something to do. */
-static void sleep(struct nursery *n, struct nursery_worker *w, enum joiner joiner)
+/*
+ * Sleep until there are no children, or there is something to do. Not for long, if only
+ * an executor's own delay keeps us from that: it may even wait for our CPU.
+ */
+static void sleep(struct nursery *n, struct nursery_worker *w, enum joiner joiner,
+		  unsigned int vain)
 {
 	s64 old = atomic64_read(&n->state);
+	bool some, submitted;
 
 	init_completion(&w->wake);
 	do {
@@ -220,27 +234,31 @@ static void sleep(struct nursery *n, struct nursery_worker *w, enum joiner joine
 	 * Fully ordered, then a look: either an offer finds the flag, or we find what was
 	 * offered. If the flag has been taken meanwhile, the wake-up is on its way.
 	 */
-	if (joiner != JOINER_ONLY_WAITS &&
-	    (has_some(n) || nursery_has_submitted(n, joiner == JOINER_NEEDS_THREAD)) &&
+	some = joiner != JOINER_ONLY_WAITS && has_some(n);
+	submitted = joiner != JOINER_ONLY_WAITS && !some &&
+		    nursery_has_submitted(n, joiner == JOINER_NEEDS_THREAD);
+	if (submitted && vain > PATIENCE && wait_for_completion_timeout(&w->wake, 1))
+		return;
+	if ((some || submitted) &&
 	    atomic64_fetch_andnot(NURSERY_WAITING, &n->state) & NURSERY_WAITING)
 		return;
 	wait_for_completion(&w->wake);
 }
 
 /* Have a thread do what we have no room for on our stack. */
-static void sleep_beside_thread(struct nursery *n, struct nursery_worker *w)
+static void sleep_beside_thread(struct nursery *n, struct nursery_worker *w, unsigned int *vain)
 {
 	struct nursery_stand_in thread = { .nursery = n };
 
-	nursery_submit_to_threads(n);
+	*vain = nursery_submit_to_threads(n) ? 0 : *vain + 1;
 	if (!has_some(n)) {
-		sleep(n, w, JOINER_NEEDS_THREAD);
+		sleep(n, w, JOINER_NEEDS_THREAD, *vain);
 		return;
 	}
 	atomic64_add(NURSERY_COUNT, &n->state);
 	nursery_stand_in(&thread);
 	/* What is offered from now on wakes us, and we come here again. */
-	sleep(n, w, JOINER_ONLY_WAITS);
+	sleep(n, w, JOINER_ONLY_WAITS, 0);
 	if (nursery_stand_in_withdraw(&thread))
 		nursery_uncount(n, 1);
 }
@@ -281,6 +299,7 @@ static void wait_for_children(struct nursery *n)
 {
 	bool helps = !(n->flags & NURSERY_NO_HELP);
 	struct nursery_worker w;
+	unsigned int vain = 0;
 
 	nursery_worker_init(&w, n->executor);
 	/* Others find what is in its slots, once something is, and where to wake us. */
@@ -291,7 +310,7 @@ static void wait_for_children(struct nursery *n)
 		/* There are more, and there may be no end of them. */
 		if (w.finished)
 			cond_resched();
-		if (room && (nursery_worker_take(n, &w) || take_submitted(n, &w))) {
+		if (room && (nursery_worker_take(n, &w) || take_submitted(n, &w, &vain))) {
 			nursery_worker_run(n, &w);
 			nursery_worker_over(n, &w);
 			continue;
@@ -302,9 +321,9 @@ static void wait_for_children(struct nursery *n)
 			continue;
 		}
 		if (helps && !room)
-			sleep_beside_thread(n, &w);
+			sleep_beside_thread(n, &w, &vain);
 		else
-			sleep(n, &w, helps ? JOINER_HELPS : JOINER_ONLY_WAITS);
+			sleep(n, &w, helps ? JOINER_HELPS : JOINER_ONLY_WAITS, vain);
 	}
 	WRITE_ONCE(n->joiner, NULL);
 	if (nursery_is_queue(n->executor))

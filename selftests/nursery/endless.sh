@@ -34,4 +34,9 @@ thread_lets_others_run()
 	lets_others_run threads
 }
 
-run_cases joiner_lets_others_run thread_lets_others_run
+joiner_waits_for_a_late_executor()
+{
+	lets_others_run executor
+}
+
+run_cases joiner_lets_others_run thread_lets_others_run joiner_waits_for_a_late_executor
