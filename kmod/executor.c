@@ -58,13 +58,13 @@ static struct {
 
 static void serve(struct work_struct *work);
 
-/* Some other CPU than this one. Context: Any; a hint. */
+/* Some other CPU than this one. Context: Preemption off. */
 static unsigned int another_cpu(void)
 {
 	unsigned int cpu = cpumask_any_distribute(cpu_online_mask);
 
 	/* Goes round: the next one is another. */
-	return cpu == raw_smp_processor_id() ? cpumask_any_distribute(cpu_online_mask) : cpu;
+	return cpu == smp_processor_id() ? cpumask_any_distribute(cpu_online_mask) : cpu;
 }
 
 /* Send @s to an executor, whose queue->due is set. */
@@ -73,6 +73,8 @@ static void send(struct wq_server *s, struct nursery_executor *e, bool elsewhere
 	bool ours = e->queue.limit;
 
 	s->server.counted = ours;
+	/* Who parts may wait until both are written. */
+	preempt_disable();
 	if (ours)
 		atomic_inc(&e->queue.nr_workers);
 	else
@@ -86,6 +88,7 @@ static void send(struct wq_server *s, struct nursery_executor *e, bool elsewhere
 		queue_work_on(another_cpu(), e->wq, &s->work);
 	else
 		queue_work(e->wq, &s->work);
+	preempt_enable();
 }
 
 static void server_put(struct wq_server *s)
