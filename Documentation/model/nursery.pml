@@ -8,7 +8,10 @@
  * may come at any time, or never. Child 0 may wait for child 1, and child 1 may spawn
  * child 2 and wait for it, so a child that is not started while others wait for it is a
  * deadlock here. As many may wait at once as leave somebody to run: fewer than workers
- * and helpers. With WORKERS=0 the pool is saturated: who was asked never comes.
+ * and helpers. With WORKERS=0 the pool is saturated: who was asked never comes. With BLOCK
+ * no child ever returns, as if all waited for what comes later: then each is to be
+ * started, if need be by a server more than there are. With JOIN_ONE the owner joins one
+ * child alone, before it joins the nursery.
  *
  * One step here is one atomic of the code, or one plain access, or what is done under a
  * lock and seen by nobody without it. Two of these are one step where the first alone
@@ -17,18 +20,21 @@
  *
  *   here			there
  *   count, cancelled, closed,	nursery->state
- *   waiting, listed, held
+ *   waiting, listed, held, spread
  *   n_lock, q_lock, tree_lock	nursery->lock, queue->lock, nursery_tree_lock
  *   next, end, running, r_held	worker->range
  *   slots, linked		worker->slots, worker->node in nursery->workers
  *   incoming, in_list		queue->incoming, queue->nurseries
- *   spawn()			nursery_spawn_on(), count_in(), nursery_ready_push()
+ *   spawn()			nursery_spawn_on(), count_in(), nursery_ready_push_behind(),
+ *				spawn_first()
  *   offer(), kick()		nursery_offer(), enlist(), nursery_queue_kick()
  *   uncount()			nursery_uncount()
  *   take_ready(), steal(), take()	the same, nursery_ready_grab(), nursery_worker_take()
- *   has_some(), unlist_empty()	the same, nursery_workers_have_some()
+ *   has_some(), unlist_empty()	the same, nursery_ready_any(), nursery_workers_have_some()
  *   step(), run_children()	step(), nursery_worker_run(), give_back()
- *   end_child()		nursery_child_end(), end_slowly()
+ *   end_child()		nursery_child_end(), skip(), end_slowly(), finish_locked()
+ *   child_join()		nursery_child_join(), nursery_child_hold(),
+ *				nursery_child_take(), run_here(), nursery_worker_give()
  *   server()			nursery_queue_serve(), take_first(), look_round(), visit()
  *   owner(): join		wait_for_children(), close(), nursery_queue_unlist(), sleep()
  *   canceller()		mark_nursery(), mark_worker(), carry_out()
@@ -39,22 +45,29 @@
  *    it is DONE (use_c): it has no done(), so whoever waited may free it then.
  *  - A child is started once at most and ended once, and all that were spawned are
  *    when the nursery closes.
+ *  - Who joins a child alone goes on when it is DONE, and not before.
  *  - No function is begun after a cancel has gone through its nursery.
  *  - No deadlock: spin finds states in which nobody can go on and somebody is not at
- *    his end. This is what a lost wake-up looks like.
+ *    his end. This is what a lost wake-up looks like. With BLOCK: where nobody can go on,
+ *    no child is left to be started, or somebody is asked and finds the nursery listed.
  *
  * What is abstracted away. Memory order: every step is seen by all at once. Packs: they
  * are one set, and what of it somebody puts back is put back at once. Work items: of
  * those that were asked for one is on the way and WORKERS run at once; where they come
- * from, and how they are parted from a queue that goes, is not here. A server has
- * two struct nursery_worker, here one: that of the nursery that it is to leave has
- * nothing any more. Bounds (max_active), children given one by one to another executor,
- * joiners without stack, and failing children are not here; a child that fails cancels
- * from its worker while it runs, which is what the canceller may do at that time.
- * External children, handlers, and the wait for one child are in external.pml.
+ * from, is not here; how they are parted from a queue that goes, is in part.pml. A server
+ * has two struct nursery_worker, here one: that of the nursery that it is to leave has
+ * nothing any more. Servers are alike, so of those that are idle the lowest comes.
+ * Children given one by one to another executor, and failing children are not
+ * here; a child that fails cancels from its worker while it runs, which is what the
+ * canceller may do at that time. Bounds (max_active) are in bound.pml, joiners without
+ * stack in stand_in.pml, external children, handlers, and the end of a child that
+ * somebody is interested in in external.pml.
  *
  * Sizes are macros, see below; which were explored is in the script "check". With
- * -DBUG=name the model has the bug of that name, which spin then has to find.
+ * -DBUG=name the model has the bug of that name, which spin then has to find. But for one:
+ * with STEP_SILENT it finds nothing. Whoever comes finds all there is, and offers what he
+ * leaves, so the look at due before each child is for an ask that failed, and here none
+ * does.
  */
 
 #ifndef CHILDREN
@@ -81,6 +94,12 @@
 #ifndef TURN
 #define TURN		0	/* a server's turn may be over */
 #endif
+#ifndef JOIN_ONE
+#define JOIN_ONE	0	/* the owner joins child 0 (1) or child 1 (2) alone, before it joins */
+#endif
+#ifndef BLOCK
+#define BLOCK		0	/* no child returns, so each has to be started by a server of its own */
+#endif
 
 /* The bugs. */
 #define WORKER_UNCOUNTED 1	/* a worker does not count itself */
@@ -102,29 +121,31 @@
 #define STEP_SILENT	17	/* who starts one of several children does not look at due */
 #define GATE_OPEN	18	/* count_in() does not refuse on CLOSED */
 #define UNLIST_SPAWNED	19	/* nursery_queue_unlist() does not look whether a spawner is counted */
+#define SINGLE_KEEPS_QUIET 20	/* who takes one child does not look whether others have some left */
+#define GIVE_STEALABLE	21	/* nursery_worker_give() shows the child as not started */
+#define SPREAD_LATE	22	/* a thief looks at the slots, and clears SPREAD after that */
+#define RETAKE_SILENT	23	/* who takes one child out and puts others back offers nothing */
+#define END_UNHELD	24	/* the end of a child does not look at CHILD_HELD */
 #ifndef BUG
 #define BUG		0
 #endif
 
 #define NONE		7
 #define JOINER		WORKERS		/* its struct nursery_worker */
+#define HERE		(WORKERS + 1)	/* that of who joins one child and runs it */
+#if JOIN_ONE
+#define ALL		(WORKERS + 2)
+#else
 #define ALL		(WORKERS + 1)
+#endif
 #define bit(c)		(1 << (c))
 #define first(set)	((set) & 1 -> 0 : ((set) & 2 -> 1 : ((set) & 4 -> 2 : 3)))
 #define rest(set)	((set) & ((set) - 1))
 #define slot(w, i)	slots[(w) * CHUNK + (i)]
 
-#if WORKERS == 0
-#define no_workers	true
-#elif WORKERS == 1
-#define no_workers	(!linked[0])
-#elif WORKERS == 2
-#define no_workers	(!linked[0] && !linked[1])
-#endif
-
 /* nursery->state */
 byte count;
-bool cancelled, closed, waiting, listed, held;
+bool cancelled, closed, waiting, listed, held, spread;
 
 /* struct nursery */
 bool n_lock;
@@ -136,6 +157,9 @@ bool in_tree = true;
 bool freed;			/* join has returned */
 bool left;			/* the joiner's loop */
 bool walked;			/* the cancel has gone through */
+
+/* Servers that are not idle. They are alike, so the lowest idle one comes. */
+byte busy;
 
 /* struct nursery_queue */
 bool q_lock;
@@ -155,6 +179,10 @@ bool linked[ALL];
 mtype = { IDLE, LIVE, DONE };
 mtype phase[CHILDREN] = IDLE;
 bool c_cancelled[CHILDREN];
+#if JOIN_ONE
+bool c_held, waited;		/* of the child that is joined alone */
+bool told;			/* the completion that who joins it sleeps on */
+#endif
 bool refused[CHILDREN];		/* its spawn was */
 byte started;
 
@@ -162,6 +190,13 @@ byte started;
 #define use_w(w)	assert(w == JOINER -> !left : linked[w])
 #define use_c(c)	assert(phase[c] != DONE)
 #define over(c)		(phase[c] == DONE || refused[c])
+#if JOIN_ONE
+#define held_by_joiner(c)	(c == JOIN_ONE - 1 && c_held)
+#define told_of(c)		(c == JOIN_ONE - 1 && (c_held || waited))
+#else
+#define held_by_joiner(c)	false
+#define told_of(c)		false
+#endif
 
 /* nursery_queue_kick() */
 inline kick()
@@ -256,11 +291,20 @@ offered:
 
 inline spawn(c)
 {
+	/* count_in() */
 	atomic {
 		/* The outsider may find it closed, and then the memory is there yet. */
 		if
 		:: (closed && BUG != GATE_OPEN) || cancelled -> refused[c] = true; goto spawned
-		:: else -> use_n(); count = count + (BUG == SPAWN_UNCOUNTED -> 1 : 2); phase[c] = LIVE
+		:: else -> use_n(); count++; phase[c] = LIVE
+		fi
+	}
+	/* nursery_ready_push_behind(), or spawn_first(), which counts itself */
+	atomic {
+		use_n();
+		if
+		:: inbox -> inbox = inbox | bit(c); goto spawned
+		:: else -> count = count + (BUG != SPAWN_UNCOUNTED)
 		fi
 	}
 	atomic { use_n(); inbox = inbox | bit(c) }
@@ -293,6 +337,12 @@ inline fill(w, set)
 	:: else -> break
 	od;
 	took = true
+}
+
+/* spread(): it is set, or is set now. */
+inline set_spread()
+{
+	atomic { use_n(); spread = true }
 }
 
 inline take_ready(w)
@@ -328,11 +378,13 @@ grabbed:
 		i = 0;
 		if
 		:: BUG == TAKE_SILENT -> goto taken
-		:: end[w] > 1 -> goto several
-		:: else
+		:: end[w] > 1
+		:: else -> goto single
 		fi
 	}
-	/* nursery_ready_any() */
+	set_spread();
+	goto several;
+single:	/* nursery_ready_any() */
 	atomic {
 		use_n();
 		if
@@ -343,7 +395,15 @@ grabbed:
 	atomic {
 		use_n();
 		if
-		:: !packs -> goto taken
+		:: packs -> goto several
+		:: !packs && BUG == SINGLE_KEEPS_QUIET -> goto taken
+		:: else
+		fi
+	}
+	atomic {
+		use_n();
+		if
+		:: !spread -> goto taken
 		:: else
 		fi
 	}
@@ -355,7 +415,13 @@ taken:
 /* n_lock held */
 inline steal(w)
 {
-	v = ALL;
+	atomic {
+		use_n();
+		if
+		:: spread -> spread = (BUG == SPREAD_LATE); v = ALL
+		:: else -> goto stolen
+		fi
+	}
 	do
 	:: v == 0 -> break
 	:: else -> atomic {
@@ -404,11 +470,19 @@ inline steal(w)
 			v = 0;
 			took = true
 		}
+		set_spread();
 		offer();
 		break;
 no_victim:
 		skip
-	od
+	od;
+#if BUG == SPREAD_LATE
+	if
+	:: !took -> atomic { use_n(); spread = false }
+	:: else
+	fi;
+#endif
+stolen:
 }
 
 /* nursery_worker_take(); locked: from visit(), nursery_worker_take_locked() */
@@ -422,10 +496,13 @@ inline take(w)
 		:: took -> goto take_end
 		:: else
 		fi;
-		if
-		:: no_workers && w == JOINER -> goto take_end
-		:: else
-		fi;
+		atomic {
+			use_n();
+			if
+			:: !spread -> goto take_end
+			:: else
+			fi
+		}
 		atomic { !n_lock -> n_lock = true }
 	:: else
 	fi;
@@ -441,25 +518,47 @@ inline take(w)
 take_end:
 }
 
-/* Is there something to take? some: the result */
-inline has_some()
+/* nursery_ready_any(). some: the result */
+inline ready_any()
 {
-	some = false;
 	atomic {
 		use_n();
+		some = false;
 		if
-		:: inbox -> some = true; goto looked_at
+		:: inbox -> some = true; goto any_known
 		:: else
 		fi
 	}
-	atomic {
+	atomic { use_n(); some = (packs != 0) }
+any_known:
+}
+
+/* Is there something to take? That of queue.c first looks at SPREAD without the lock. */
+inline has_some(in_queue)
+{
+	ready_any();
+	if
+	:: some -> goto looked_at
+	:: else
+	fi;
+	if
+	:: in_queue -> atomic {
 		use_n();
 		if
-		:: packs -> some = true; goto looked_at
+		:: !spread -> goto looked_at
 		:: else
 		fi
+		}
+	:: else
+	fi;
+	/* nursery_workers_have_some() */
+	atomic {
+		!n_lock -> use_n();
+		if
+		:: !spread -> goto looked_at
+		:: else -> n_lock = true; v = ALL
+		fi
 	}
-	atomic { !n_lock -> use_n(); n_lock = true; v = ALL }
 	do
 	:: v == 0 -> break
 	:: else -> atomic {
@@ -492,7 +591,7 @@ inline unlist_empty()
 #endif
 	atomic { use_n(); listed = false }
 #if BUG != UNLIST_EMPTY_BLIND
-	has_some();
+	has_some(true);
 	if
 	:: some -> atomic {
 		use_n();
@@ -510,18 +609,30 @@ inline unlist_empty()
 #endif
 }
 
+/* nursery_child_end() or skip(), then end_slowly() or the rest of skip() */
 inline end_child(c)
 {
 	atomic {
 		use_c(c);
 		assert(phase[c] == LIVE);
 		if
-		:: !c_cancelled[c] -> phase[c] = DONE; goto ended
+		:: !c_cancelled[c] && !told_of(c) -> phase[c] = DONE; goto ended
 		:: else
 		fi
 	}
-	/* end_slowly() */
-	atomic { !n_lock -> use_n(); use_c(c); phase[c] = DONE }
+	/* finish_locked(); while the child is held the lock is dropped and taken again. */
+	atomic {
+		!n_lock && (!held_by_joiner(c) || BUG == END_UNHELD) -> use_n();
+		use_c(c);
+		phase[c] = DONE
+#if JOIN_ONE
+		;
+		if
+		:: c == JOIN_ONE - 1 && waited -> waited = false; assert(!told); told = true
+		:: else
+		fi
+#endif
+	}
 ended:
 }
 
@@ -568,13 +679,16 @@ inline run_child(c)
 		:: else ->
 			assert(!walked);
 			if
-			:: (WAITS & 1) && c == 0 -> goto wait_for_1
-			:: LAST == 1 && c == 1 -> goto spawn_last
-			:: LAST != 1 && c == 1 && (WAITS & 2) -> goto wait_for_last
+			:: BLOCK -> goto end_blocked
+			:: !BLOCK && (WAITS & 1) && c == 0 -> goto wait_for_1
+			:: !BLOCK && LAST == 1 && c == 1 -> goto spawn_last
+			:: !BLOCK && LAST != 1 && c == 1 && (WAITS & 2) -> goto wait_for_last
 			:: else -> goto ran
 			fi
 		fi
 	}
+end_blocked:
+	(!BLOCK);
 wait_for_1:
 	over(1);
 	goto ran;
@@ -606,18 +720,21 @@ inline run_children(w)
 	/* nursery_worker_disown(), of itself; nursery_children_skip() */
 	atomic { collect_slots(w, next[w], end[w]); end[w] = next[w] }
 	do
-	:: mine -> atomic {
-		c = first(mine);
-		mine = rest(mine);
-		use_c(c);
-		assert(phase[c] == LIVE);
-		phase[c] = DONE;
+	:: mine ->
+		atomic { c = first(mine); mine = rest(mine) }
+		end_child(c);
 		finished++
-	   }
 	:: else -> break
 	od;
+	if
+	:: one != NONE -> atomic { use_c(one); c_cancelled[one] = true }
+	:: else
+	fi;
 start:
-	step(w, c);
+	if
+	:: one != NONE -> c = one; one = NONE
+	:: else -> step(w, c)
+	fi;
 	do
 	:: c == NONE -> break
 	:: else ->
@@ -656,6 +773,7 @@ proctype server(byte w)
 {
 	byte c, c2, i, v, from, mine, finished, before;
 	bool took, some, saw_listed, woke, locked, works, time_is_up;
+	byte one = NONE;
 #if BUG == LOOK_EARLY
 	bool looked;
 #endif
@@ -663,8 +781,8 @@ proctype server(byte w)
 end_idle:
 	/* take_first() */
 	atomic {
-		/* Of those that are idle the lowest: they are all alike. */
-		asked -> asked = false;
+		asked && (busy & (bit(w) - 1)) == bit(w) - 1 -> asked = false;
+		busy = busy | bit(w);
 #if BUG != DUE_LATE
 		due = false
 #endif
@@ -683,7 +801,18 @@ look:	/* look_round() */
 		:: else
 		fi
 	}
-	/* visit() */
+	/* visit(): the same look as in has_some() */
+	ready_any();
+	if
+	:: !some -> atomic {
+		use_n();
+		if
+		:: !spread -> goto nothing
+		:: else
+		fi
+		}
+	:: else -> some = false
+	fi;
 	atomic {
 		!n_lock -> use_n();
 		n_lock = true;
@@ -704,6 +833,7 @@ look:	/* look_round() */
 #if BUG != WORKER_UNCOUNTED
 		uncount(1);
 #endif
+nothing:
 		unlist_empty()
 	fi;
 found:
@@ -795,15 +925,136 @@ rest_now:
 		took = false;
 		some = false;
 		time_is_up = false;
+		busy = busy & ~bit(w);
 		goto end_idle
 	}
 }
 
+#if JOIN_ONE
+/* nursery_ready_remove() or take_from_workers(): is c in mine? */
+inline found_in_mine(c)
+{
+	if
+	:: mine & bit(c) -> mine = mine & ~bit(c); took = true
+	:: else
+	fi
+}
+
+inline offer_rest()
+{
+	ready_any();
+	if
+	:: some && BUG != RETAKE_SILENT -> some = false; offer()
+	:: else
+	fi
+}
+
+/* nursery_child_join(), of a child that does not run here */
+inline child_join(c)
+{
+	/* nursery_child_hold() */
+	atomic {
+		took = false;
+		if
+		:: phase[c] == DONE || refused[c] -> goto joined
+		:: else -> c_held = true
+		fi
+	}
+	atomic { !n_lock -> use_n(); n_lock = true }
+	/* nursery_child_take(): nursery_ready_remove() */
+	atomic { use_n(); mine = packs; packs = 0 }
+	atomic { use_n(); mine = mine | inbox; inbox = 0; found_in_mine(c) }
+	if
+	:: mine -> atomic { use_n(); packs = packs | mine; mine = 0 }
+	:: else
+	fi;
+	if
+	:: !took -> v = WORKERS
+	:: else
+	fi;
+	/* take_from_workers(). Who joins one child is the joiner later on: that is not there. */
+	do
+	:: v == 0 -> break
+	:: else ->
+		atomic {
+			v--;
+			if
+			:: linked[v] && next[v] != end[v] ->
+				from = next[v];
+				i = end[v];
+				end[v] = next[v];
+				r_held[v] = true
+			:: else -> goto not_in_it
+			fi
+		}
+		atomic { to = i; collect_slots(v, from, to); from = 0; to = 0 }
+		atomic { use_w(v); r_held[v] = false; found_in_mine(c) }
+		if
+		:: mine -> atomic { use_n(); packs = packs | mine; mine = 0 }
+		:: else
+		fi;
+		if
+		:: took -> v = 0
+		:: else
+		fi;
+not_in_it:
+		skip
+	od;
+	if
+	:: took -> n_lock = false; goto take_it
+	:: else
+	fi;
+	atomic { use_c(c); waited = true }
+	n_lock = false;
+	offer_rest();
+	atomic { use_c(c); c_held = false }
+#if BLOCK
+end_joining:
+#endif
+	atomic { told -> told = false; goto joined }
+take_it:
+	took = false;
+	offer_rest();
+	atomic { use_c(c); c_held = false }
+	/* run_here(): nursery_worker_add(), nursery_worker_give() */
+	atomic {
+		!n_lock -> use_n();
+		n_lock = true;
+		count++;
+		finished = 1;
+		linked[HERE] = true
+	}
+	atomic {
+		use_c(c);
+		assert(phase[c] == LIVE);
+		slot(HERE, 0) = c;
+		end[HERE] = 1;
+#if BUG != GIVE_STEALABLE
+		next[HERE] = 1;
+		running[HERE] = true;
+		assert(!(started & bit(c)));
+		started = started | bit(c);
+		one = c;
+#endif
+		n_lock = false
+	}
+	run_children(HERE);
+	offer_rest();
+	/* nursery_worker_leave() */
+	atomic { !n_lock -> use_n(); linked[HERE] = false }
+	uncount(finished);
+	finished = 0;
+joined:
+	assert(phase[c] == DONE || refused[c])
+}
+#endif
+
 /* Who opened the nursery: spawns and joins. */
 proctype owner()
 {
-	byte c, c2, i, v, from, mine, finished;
+	byte c, c2, i, v, from, to, mine, finished;
 	bool took, some, saw_listed, woke, locked, time_is_up;
+	byte one = NONE;		/* what nursery_worker_give() gave */
 #if BUG == LOOK_EARLY
 	bool looked;
 #endif
@@ -812,8 +1063,18 @@ proctype owner()
 #if CHILDREN > 2 || (CHILDREN == 2 && LAST == 0)
 	spawn(1);
 #endif
-#if CHILDREN > 2 && LAST == 0
+#if CHILDREN > 3 || (CHILDREN == 3 && LAST == 0)
 	spawn(2);
+#endif
+#if CHILDREN > 3 && LAST == 0
+	spawn(3);
+#endif
+#if JOIN_ONE
+	child_join(JOIN_ONE - 1);
+#endif
+#if BLOCK && !HELP
+	/* It would sleep for good. */
+	goto done;
 #endif
 	joiner = true;
 
@@ -850,12 +1111,21 @@ unlist:	/* nursery_queue_unlist() */
 		:: else
 		fi
 	}
-#if BUG == JOINER_UNLISTS
 	atomic { assert(in_list); in_list = false }
-	listed = false;
-#else
-	unlist_empty();
-#endif
+	/* The count at the moment at which LISTED is cleared */
+	atomic {
+		listed = false;
+		if
+		:: count == finished || BUG == JOINER_UNLISTS -> goto unlisted
+		:: else
+		fi
+	}
+	atomic {
+		if
+		:: !listed -> listed = true; in_list = true
+		:: else
+		fi
+	}
 unlisted:
 	atomic { q_lock = false; goto join }
 not_yet:
@@ -882,7 +1152,7 @@ not_yet:
 		fi
 	}
 #if HELP && BUG != SLEEP_BLIND
-	has_some();
+	has_some(false);
 	if
 	:: some -> atomic {
 		some = false;
@@ -893,6 +1163,9 @@ not_yet:
 		}
 	:: else
 	fi;
+#endif
+#if BLOCK
+end_asleep:
 #endif
 	atomic { woken -> woken = false; goto join }
 gone:
@@ -907,6 +1180,7 @@ gone:
 		assert(phase[CHILDREN - 1] != LIVE);
 		assert(phase[CHILDREN / 2] != LIVE)
 	}
+done:
 }
 
 proctype outsider()
@@ -987,15 +1261,10 @@ marked:
 	atomic { n_lock = false; tree_lock = false; walked = true }
 	/* carry_out(): nursery_children_skip() */
 	do
-	:: mine -> atomic {
-		c = first(mine);
-		mine = rest(mine);
-		use_c(c);
-		assert(phase[c] == LIVE);
-		phase[c] = DONE;
-		c = 0;
-		finished++
-	   }
+	:: mine ->
+		atomic { c = first(mine); mine = rest(mine) }
+		end_child(c);
+		atomic { c = 0; finished++ }
 	:: else -> break
 	od;
 	if
@@ -1004,6 +1273,16 @@ marked:
 	fi;
 done:
 }
+
+#if BLOCK
+/* Nobody can go on, for children that do not return: then all have been started. */
+proctype watch()
+{
+end_watch:
+	timeout ->
+	assert(started == bit(CHILDREN) - 1 || asked && (incoming || in_list))
+}
+#endif
 
 init {
 	byte i;
@@ -1020,6 +1299,9 @@ init {
 #endif
 #if CANCEL
 		run canceller();
+#endif
+#if BLOCK
+		run watch();
 #endif
 		i = 0
 	}
