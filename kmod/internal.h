@@ -15,7 +15,7 @@
  *
  * queue->lock: of an executor. Which nurseries have something to take. In task
  *	context with interrupts on only: what may happen in an interrupt comes in by
- *	lists without locks.
+ *	lists without locks. Who takes a child back from an executor only tries it.
  *
  * nursery->lock: the rest of one nursery: hardware, cancel handlers, bounds, and
  *	looking at what workers have. An executor's submit() and retract() are called

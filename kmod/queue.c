@@ -153,17 +153,37 @@ static bool is_empty(const struct nursery_queue *q)
 }
 
 /*
+ * Is there something in the queue? With the lock: a nursery that somebody takes in, or
+ * looks into again, is in no list for a moment, and its spawner may have relied on the
+ * server that we parted from.
+ *
+ * Context: As part().
+ * Return: false: somebody has the lock, and we must not wait.
+ */
+static bool look_at_rest(struct nursery_queue *q, bool wait, bool *some)
+{
+	if (wait)
+		raw_spin_lock(&q->lock);
+	else if (!raw_spin_trylock(&q->lock))
+		return false;
+	*some = !is_empty(q);
+	raw_spin_unlock(&q->lock);
+	return true;
+}
+
+/*
  * A caller's queue may go: part from it who was asked. One that looks is waited for, if
- * @wait.
+ * @wait. For what others have in the queue another one is asked.
  *
  * Context: Any, if not @wait.
- * Return: whether nobody refers to the queue any more.
+ * Return: whether nobody refers to the queue any more, but for what others have there. If
+ *	   not, it may be that nobody is due.
  */
 static bool part(struct nursery_executor *e, bool wait)
 {
 	struct nursery_queue *q = &e->queue;
 	struct nursery_server *s;
-	bool waited;
+	bool waited, some;
 
 	for (;;) {
 		/* First, as who sends it one sets q->asked before. */
@@ -176,13 +196,9 @@ static bool part(struct nursery_executor *e, bool wait)
 			WRITE_ONCE(q->asked, NULL);
 			/* Fully ordered, then the look: as a server does. */
 			xchg(&q->due, DUE_NOBODY);
-			if (!wait) {
-				/* The caller keeps its nursery and kicks for others. */
-				if (!llist_empty(&q->incoming) || !list_empty(&q->nurseries))
-					nursery_queue_kick(e);
-				return true;
-			}
-			if (is_empty(q))
+			if (!look_at_rest(q, wait, &some))
+				return false;
+			if (!some)
 				continue;	/* others may look */
 			nursery_queue_kick(e);
 			/*
@@ -190,7 +206,9 @@ static bool part(struct nursery_executor *e, bool wait)
 			 * and so not have parted from it. If one is there now it will.
 			 */
 			smp_mb();
-			if (!is_empty(q))
+			if (!look_at_rest(q, wait, &some))
+				return false;
+			if (some)
 				return true;
 			continue;
 		}
@@ -235,6 +253,18 @@ void nursery_queue_submit(const struct nursery_executor *e, struct nursery_runne
 	nursery_queue_kick(e);
 }
 
+/* Who looks at this moment may have missed it. Context: queue->runners_lock held. */
+static void put_back(struct nursery_queue *q, struct nursery_runner *r)
+{
+	r->node.next = q->first;
+	if (!q->first)
+		q->last = &r->node.next;
+	WRITE_ONCE(q->first, &r->node);
+	/* As in submit. */
+	smp_mb();
+	nursery_queue_kick(executor_of(q));
+}
+
 /*
  * And retract. The runner is found from the front: joiners take the oldest first. A
  * server that looks at this moment takes it itself.
@@ -251,7 +281,7 @@ bool nursery_queue_retract(const struct nursery_executor *e, struct nursery_runn
 	for (at = &q->first; *at; at = &(*at)->next) {
 		if (*at != &r->node)
 			continue;
-		if (!q->limit && !part((struct nursery_executor *)e, false))
+		if (!q->limit && atomic_read(&q->nr_looking))
 			break;
 		WRITE_ONCE(*at, r->node.next);
 		if (q->last == &r->node.next)
@@ -259,10 +289,14 @@ bool nursery_queue_retract(const struct nursery_executor *e, struct nursery_runn
 		found = true;
 		break;
 	}
+	if (found && !q->limit) {
+		/* Out, then parted: who asks for a server because of it looks again. */
+		smp_mb();
+		found = part((struct nursery_executor *)e, false);
+		if (!found)
+			put_back(q, r);
+	}
 	raw_spin_unlock(&q->runners_lock);
-	/* Others in the list have lost the server that we parted from. */
-	if (found && !q->limit && READ_ONCE(q->first))
-		nursery_queue_kick(e);
 	return found;
 }
 
