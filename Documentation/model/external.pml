@@ -1,42 +1,54 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The end of a child, when there is somebody to tell: pins, handlers, waiters.
+ * The end of a child, when there is somebody to tell: holds, pins, handlers, waiters.
  *
  * What is modelled. A nursery with a function child, F, and an external one, X. F is
  * what a driver has: it begins X, registers a cancel handler for it, starts the
  * hardware, and waits for X alone, after which the memory of X is gone. Then it sleeps
  * in nursery_sleep(), with a cancel handler on its stack. X is completed by the
  * hardware's interrupt or, if it stops the hardware first, by the handler. The
- * owner spawns F, waits for F alone, after which the memory of F is gone, and joins. A
- * canceller may come at any time, or never. A worker runs F, at once or from
- * its batch. How children come to workers is in nursery.pml.
+ * owner spawns F, may wait for F alone, after which the memory of F is gone, and joins. A
+ * canceller may come at any time, or never, and cancels the nursery, or just F, or just
+ * X. A server runs F; or who waits for it takes it, and as he has no room on his stack a
+ * thread runs it, to which it is given. How children come to servers is in nursery.pml,
+ * how a thread is asked for in stand_in.pml.
  *
- * One step here is one section under a lock, or one access without, in the code.
+ * One step is one atomic of the code, one access, or what is done under a lock and
+ * seen by nobody without it.
  *
  *   here			there
- *   n_lock, w_lock, tree_lock	nursery->lock, worker->lock, nursery_tree_lock
- *   phase, marked, waited	child->state: its phase, NURSERY_CHILD_CANCELLED, CHILD_WAITED
+ *   n_lock, tree_lock		nursery->lock, nursery_tree_lock
+ *   phase, marked, waited, held	child->state: its phase, NURSERY_CHILD_CANCELLED,
+ *				CHILD_WAITED, CHILD_HELD
+ *   slot, running, r_held	worker->range: F is to be started, or runs, RANGE_HELD
+ *   hold(), child_join(), take()	nursery_child_hold(), nursery_child_join(),
+ *				nursery_child_take()
  *   on_cancel(), off_cancel()	nursery_on_cancel(), nursery_off_cancel()
  *   call_handler(), unpin()	the same with nursery_ in front, or not
- *   end_external(), finish()	end_external(), finish_locked()
+ *   finish(), end_external()	finish_locked(), end_external()
  *   complete()			nursery_child_complete()
- *   child_join()		nursery_child_join()
- *   worker(): start, end	start(); next_child(), nursery_child_end(), end_slowly()
- *   canceller()		mark_nursery(), mark_worker(), mark_running(), carry_out()
+ *   worker()			nursery_worker_take(), nursery_worker_give(),
+ *				nursery_worker_run(), nursery_child_end(), end_slowly()
+ *   canceller()		nursery_cancel(), mark_worker(), mark_running(), carry_out(),
+ *				nursery_child_cancel(), mark_child(), mark_other()
+ *
+ * Theory. Who holds a child keeps it from becoming DONE, and so keeps its memory and its
+ * nursery. A hold is short: to tell the end that somebody waits, or to collect the
+ * handlers, each of which then pins the child by itself. RANGE_HELD does the same for who
+ * comes from the nursery and not from the child: the worker stays in its step.
  *
  * What has to hold: every access asserts that its object is there. A nursery is, until
  * its join has returned (use_n); a child until it is DONE (use_c), as then whoever
  * waited may free it; a handler until off_cancel() has returned, or with its
  * external child (use_h). A child is ended once. Nobody waits for ever (no deadlock).
- *
- * Older than the code: worker->lock and its batch stand for worker->range and its slots,
- * and nursery_child_hold() is the lock in child_join().
+ * Once a cancel has gone through the nursery no function is begun, and no hardware is
+ * started that nobody stops.
  *
  * What is abstracted away: memory order, every step is seen by all at once;
- * results; done(), which is called where DONE is set here, by the same; the helping
- * in child_join().
- *
- * With -DBUG=name the model has the bug of that name, which spin then has to find.
+ * results; done(), which is called where DONE is set here, by the same; the joiner's
+ * sleep; the look whether the child runs here; that who has room runs it himself, which is
+ * in nursery.pml. With -DBUG=name the model has the bug of that name, which spin then has
+ * to find.
  */
 
 /* The bugs. */
@@ -44,10 +56,16 @@
 #define OFF_RETURNS	2	/* off_cancel() does not wait for a running handler */
 #define COMPLETED_TWICE	3	/* interrupt and handler do not agree on who completes */
 #define WAITED_TORN	4	/* child_join() looks at the phase, and sets WAITED after that */
-#define WAITED_IN_BATCH	5	/* child_join() sets WAITED while the child is in a batch */
+#define RELEASE_EARLY	5	/* child_join() lets go of the child before it has said that it waits */
 #define END_DEAF	6	/* the end of a function child does not look at WAITED */
 #define END_PINNED	7	/* ... does not wait for a running handler */
 #define UNPIN_TOUCHES	8	/* who has dropped a pin that was not the last looks at the child */
+#define END_UNHELD	9	/* the end of a function child does not look at HELD */
+#define EXTERNAL_UNHELD	10	/* that of an external one does not */
+#define RANGE_UNHELD	11	/* who marks what a worker runs does not set HELD in its range */
+#define GIVEN_DEAF	12	/* who runs what was given to him does not look for the cancel */
+#define BEGIN_DEAF	13	/* begin() does not look for a cancel that came meanwhile */
+#define SKIP_DEAF	14	/* the end of a child that was not started does not look at WAITED */
 #ifndef BUG
 #define BUG		0
 #endif
@@ -55,28 +73,35 @@
 #define F	0
 #define X	1
 
+#define SERVER	0
+#define THREAD	1
+
 /* struct nursery */
 bool n_lock;
 bool closed;
 bool cancelled;
-byte nr_children;
-bool ready;			/* F is in it */
-bool sleeps;			/* ->waiters has the joiner */
-bool woken;
+byte count;
+bool ready;			/* F is in inbox or packs */
+bool others;			/* has X */
 bool in_tree = true;
 bool freed;
 bool tree_lock;
+bool walked;			/* the cancel has gone through */
 
 /* struct nursery_worker */
-bool w_lock;
-bool batch;			/* F is in it */
-bool w_child;			/* it is F */
+bool linked[2];
+bool slot[2];			/* F is in it */
+bool running[2];		/* it is F */
+bool r_held[2];
+
+bool stand_in;			/* F waits for the thread */
 
 /* struct nursery_child */
-mtype = { IDLE, QUEUED, RUNNING, ENDING, DONE };
+mtype = { IDLE, LIVE, EXTERNAL, ENDING, DONE };
 mtype phase[2] = IDLE;
 bool marked[2];
 bool waited[2];
+bool held[2];
 byte pins[2];
 bool waits[2];			/* nursery->waiters has who is in child_join() */
 bool told[2];
@@ -97,36 +122,29 @@ bool kicked;			/* F's sleep is over */
 #define use_c(c)	assert(phase[c] != DONE)
 #define use_h(c)	assert(c == F -> !stack_gone : phase[X] != DONE)
 
-/* n_lock held */
-inline uncount()
+inline uncount(nr)
 {
-	use_n();
-	nr_children--;
-	if
-	:: nr_children == 0 && sleeps -> sleeps = false; woken = true
-	:: else
-	fi
+	atomic { use_n(); assert(count >= nr); count = count - nr }
 }
 
-/* n_lock held; the last access to the child */
+/* Of c's state, with nobody holding it; n_lock held. The last access to the child */
 inline finish(c)
 {
 	use_c(c);
 	assert(pins[c] == 0 || BUG == END_PINNED);
 	phase[c] = DONE;
 	if
-	:: waits[c] -> waits[c] = false; told[c] = true
+	:: waited[c] && waits[c] -> waits[c] = false; told[c] = true
 	:: else
 	fi
 }
 
 inline end_external()
 {
-	atomic {
-		!n_lock -> use_n();
-		finish(X);
-		uncount()
-	}
+	atomic { !n_lock -> use_n(); use_c(X); others = false }
+	/* While X is held the lock is dropped and taken again. */
+	atomic { !n_lock && (!held[X] || BUG == EXTERNAL_UNHELD) -> use_n(); finish(X) }
+	uncount(1)
 }
 
 inline unpin(c)
@@ -152,7 +170,7 @@ unpinned:
 inline complete()
 {
 	/* cmpxchg() */
-	atomic { use_c(X); assert(phase[X] == RUNNING); phase[X] = ENDING }
+	atomic { use_c(X); assert(phase[X] == EXTERNAL); phase[X] = ENDING }
 	unpin(X)
 }
 
@@ -196,7 +214,7 @@ inline pin(c)
 	pins[c] = pins[c] + (BUG != HANDLER_UNPINNED)
 }
 
-/* n_lock held */
+/* mark_running(); n_lock held */
 inline collect(c)
 {
 	use_c(c);
@@ -205,98 +223,187 @@ inline collect(c)
 	:: handler[c] == ON ->
 		use_h(c);
 		handler[c] = CALLED;
-		pin(c)
+		pin(c);
+		if
+		:: c == F -> call_f = true
+		:: else -> call_x = true
+		fi
 	:: else
 	fi
+}
+
+/* Goes on at "gone" if there is nothing to hold. */
+inline hold(c)
+{
+	atomic {
+		if
+		:: phase[c] == DONE || phase[c] == IDLE -> goto gone
+		:: phase[c] != DONE && phase[c] != IDLE && !held[c] -> held[c] = true
+		fi
+	}
+}
+
+/* Of F; n_lock held, F held. taken: the result */
+inline take()
+{
+	/* nursery_ready_remove() */
+	atomic {
+		use_n();
+		if
+		:: ready -> ready = false; taken = true; goto took
+		:: else
+		fi
+	}
+	/* take_from_workers() */
+	atomic {
+		if
+		:: linked[SERVER] && slot[SERVER] ->
+			slot[SERVER] = false;
+			r_held[SERVER] = true;
+			taken = true
+		:: else -> goto took
+		fi
+	}
+	atomic { assert(linked[SERVER]); r_held[SERVER] = false }
+took:
 }
 
 /* c has not started or runs; not from its worker */
 inline child_join(c)
 {
+#if BUG == WAITED_TORN
+	if
+	:: phase[c] == DONE -> goto gone
+	:: else
+	fi;
+	atomic { !n_lock -> waited[c] = true; waits[c] = true }
+#else
+	hold(c);
+	atomic { !n_lock -> use_n(); use_c(c); n_lock = true }
+	if
+	:: c == F -> take()
+	:: else
+	fi;
+#if BUG == RELEASE_EARLY
+	held[c] = false;
+#endif
+	atomic { use_c(c); waited[c] = true; waits[c] = true; n_lock = false }
+	if
+	:: taken -> atomic { taken = false; stand_in = true }
+	:: else
+	fi;
+#if BUG != RELEASE_EARLY
+	atomic { use_c(c); held[c] = false };
+#endif
+#endif
+	told[c];
+gone:
+}
+
+/* F was not started, and never will. */
+inline skip_f()
+{
 	atomic {
-		!n_lock -> use_n();
-		n_lock = true
-	}
-#if BUG != WAITED_IN_BATCH
-	/* leave_to_threads(), nursery_unqueue() */
-	atomic {
-		!w_lock ->
+		use_c(F);
+		assert(phase[F] == LIVE);
 		if
-		:: c == F && batch -> batch = false; ready = true
+		:: !marked[F] && !held[F] && (!waited[F] || BUG == SKIP_DEAF) ->
+			phase[F] = DONE;
+			goto skipped
+		:: else -> marked[F] = true
+		fi
+	}
+	atomic { !n_lock && !held[F] -> use_n(); finish(F) }
+skipped:
+}
+
+proctype worker(byte w)
+{
+	bool taken;
+
+	if
+	:: w == THREAD -> goto end_idle_thread
+	:: else
+	fi;
+end_idle:
+	/* nursery_worker_add() */
+	atomic { !n_lock && ready -> use_n(); linked[SERVER] = true; count++ }
+	/* take_ready(): the list is taken, then shown. */
+	atomic {
+		if
+		:: ready -> ready = false
+		:: else -> goto leave
+		fi
+	}
+	slot[SERVER] = true;
+	/* nursery_worker_run() */
+	atomic {
+		use_n();
+		if
+		:: !cancelled -> goto step
 		:: else
 		fi
 	}
-#endif
-	/* atomic_fetch_or(): the end of a function child comes without n_lock */
-#if BUG == WAITED_TORN
+	/* disown(), of itself */
+	atomic {
+		if
+		:: slot[SERVER] -> slot[SERVER] = false
+		:: else -> goto step
+		fi
+	}
+	skip_f();
+	uncount(1);
+step:	/* RANGE_HELD: until it is let go of */
+	atomic {
+		!r_held[SERVER] ->
+		if
+		:: slot[SERVER] -> slot[SERVER] = false; running[SERVER] = true; goto run_f
+		:: else -> goto leave
+		fi
+	}
+end_idle_thread:
+	atomic { stand_in && !n_lock -> use_n(); stand_in = false; linked[THREAD] = true; count++ }
+	/* nursery_worker_give() */
+	atomic { use_c(F); assert(phase[F] == LIVE); running[THREAD] = true }
 	if
-	:: phase[c] == DONE -> n_lock = false; goto joined
+	:: BUG == GIVEN_DEAF -> goto run_f
 	:: else
 	fi;
-	atomic { waited[c] = true; waits[c] = true; n_lock = false }
-#else
 	atomic {
-		n_lock = false;
+		use_n();
 		if
-		:: phase[c] == DONE -> goto joined
-		:: else -> waited[c] = true; waits[c] = true
+		:: cancelled
+		:: else -> goto run_f
 		fi
 	}
-#endif
-	told[c];
-joined:
-}
-
-proctype worker()
-{
-	bool old_waited, old_marked;
-
-end_look:
-	atomic {
-		!n_lock && ready -> use_n();
-		ready = false;
-		if
-		/* Under n_lock nobody sets a flag meanwhile. */
-		:: phase[F] = RUNNING; w_child = true; goto run_f
-		:: batch = true
-		fi
-	}
-	/* start(), from the batch: a load and a store, under worker->lock alone */
-	atomic {
-		!w_lock ->
-		if
-		:: batch -> w_lock = true; old_waited = waited[F]; old_marked = marked[F]
-		:: else -> goto end_look
-		fi
-	}
-	atomic {
-		phase[F] = RUNNING;
-		waited[F] = old_waited;
-		marked[F] = old_marked;
-		old_waited = false;
-		old_marked = false;
-		batch = false;
-		w_child = true;
-		w_lock = false
-	}
+	atomic { use_c(F); marked[F] = true }
 run_f:
-	if
-	:: marked[F] -> goto end_f
-	:: else
-	fi;
+	atomic {
+		use_c(F);
+		if
+		:: marked[F] -> goto end_f
+		:: else -> assert(!walked)
+		fi
+	}
 	/* nursery_child_begin() */
 	atomic {
-		!n_lock -> use_n();
+		use_n();
 		if
 		:: cancelled -> goto sleep_f
-		:: else -> nr_children++; phase[X] = RUNNING; pins[X] = 1
+		:: else -> count++; phase[X] = EXTERNAL
 		fi
+	}
+	atomic {
+		!n_lock -> use_n(); use_c(X);
+		pins[X] = 1;
+		others = true;
+		marked[X] = marked[X] || (cancelled && BUG != BEGIN_DEAF)
 	}
 	/* nursery_on_cancel() */
 	atomic {
 		!n_lock -> use_n(); use_c(X);
 		if
-		:: !marked[X] -> handler[X] = ON; goto start_hardware
+		:: !marked[X] -> assert(!walked); handler[X] = ON; goto start_hardware
 		:: else -> handler[X] = CALLED; pin(X)
 		fi
 	}
@@ -332,34 +439,41 @@ asleep:
 	off_woken;
 is_off:
 	stack_gone = true;
-end_f:
-	/* next_child() */
-	atomic { !w_lock -> w_child = false }
+end_f:	/* step(): it is taken out, then ended. */
+	atomic { !r_held[w] -> running[w] = false }
 	atomic {
 		use_c(F);
 		if
-		:: handler[F] == OFF && !marked[F] && (!waited[F] || BUG == END_DEAF) ->
-			assert(phase[F] == RUNNING);
+		:: handler[F] == OFF && !marked[F] && (!held[F] || BUG == END_UNHELD) &&
+		   (!waited[F] || BUG == END_DEAF) ->
+			assert(phase[F] == LIVE);
 			phase[F] = DONE;
 			goto count_f
 		:: else
 		fi
 	}
-	/* end_slowly() */
+end_slowly_f:
 	atomic {
 		!n_lock -> use_n(); use_c(F);
 		if
 		:: pins[F] && BUG != END_PINNED -> waits_for_pins = true
+		:: (!pins[F] || BUG == END_PINNED) && held[F] && BUG != END_UNHELD -> goto held_f
 		:: else -> finish(F); goto count_f
 		fi
 	}
 	no_pins;
-	atomic {
-		!n_lock -> use_n();
-		finish(F)
-	}
+	atomic { no_pins = false; goto end_slowly_f }
+held_f:
+	atomic { !held[F] -> goto end_slowly_f }
 count_f:
-	atomic { !n_lock -> uncount() }
+	uncount(1);
+leave:	/* nursery_worker_leave() */
+	atomic { !n_lock -> use_n(); linked[w] = false }
+	uncount(1);
+	if
+	:: w == SERVER -> goto end_idle
+	:: else
+	fi
 }
 
 proctype interrupt()
@@ -371,28 +485,23 @@ end_no_interrupt:
 
 proctype owner()
 {
+	bool taken;
+
 	/* nursery_spawn() */
 	atomic {
-		!n_lock -> use_n();
+		use_n();
 		if
 		:: cancelled -> goto join
-		:: else -> nr_children++; phase[F] = QUEUED; ready = true
+		:: else -> count++; phase[F] = LIVE
 		fi
 	}
+	ready = true;
 	if
 	:: child_join(F)
 	:: true
 	fi;
 join:
-	atomic {
-		!n_lock -> use_n();
-		if
-		:: nr_children == 0 -> closed = true; goto leave_tree
-		:: else -> sleeps = true
-		fi
-	}
-	atomic { woken -> woken = false; goto join }
-leave_tree:
+	atomic { count == 0 -> closed = true }
 	atomic {
 		!tree_lock ->
 		in_tree = false;
@@ -402,15 +511,24 @@ leave_tree:
 	}
 }
 
+/* From above, by a deadline, from a child, or by who knows just this child. */
 proctype canceller()
 {
-	bool call_f = false, call_x = false, skip_f = false;
+	bool call_f, call_x, taken;
+	byte v;
 
+	if
+	:: true -> goto cancel_nursery
+	:: true -> goto cancel_f
+	:: true -> goto cancel_x
+	:: true -> goto done	/* no cancel, so that it hides no deadlock */
+	fi;
+cancel_nursery:
 	atomic {
 		!tree_lock ->
 		if
 		:: in_tree -> tree_lock = true
-		:: goto done	/* no cancel, so that it hides no deadlock */
+		:: else -> goto done
 		fi
 	}
 	atomic {
@@ -420,29 +538,84 @@ proctype canceller()
 		:: else -> n_lock = true; cancelled = true
 		fi
 	}
-	/* mark_worker() */
+	do
+	:: v == 2 -> break
+	:: else ->
+		/* mark_worker() */
+		atomic {
+			if
+			:: linked[v] && slot[v] -> slot[v] = false; r_held[v] = true; taken = true
+			:: linked[v] && !slot[v] -> goto look_at_running
+			:: else -> goto marked_worker
+			fi
+		}
+		atomic { assert(linked[v]); r_held[v] = false }
+look_at_running:
+		atomic {
+			if
+			:: running[v] -> r_held[v] = (BUG != RANGE_UNHELD)
+			:: else -> goto marked_worker
+			fi
+		}
+		collect(F);
+		atomic { assert(linked[v]); r_held[v] = false }
+marked_worker:
+		v++
+	od;
 	atomic {
-		!w_lock ->
 		if
-		:: w_child -> collect(F)
+		:: others && phase[X] == EXTERNAL -> collect(X)
 		:: else
-		fi;
-		skip_f = batch;
-		batch = false
+		fi
 	}
-	/* mark_other(), and what is ready */
 	atomic {
+		taken = taken || ready;
+		ready = false;
+		n_lock = false;
+		tree_lock = false;
+		walked = true
+	}
+	goto carry_out;
+cancel_f:
+	hold(F);
+	atomic { !tree_lock -> tree_lock = true }
+	atomic { !n_lock -> use_n(); n_lock = true }
+	take();
+	if
+	:: taken -> goto let_go_of_f
+	:: else
+	fi;
+	atomic { use_c(F); marked[F] = true }
+	do
+	:: v == 2 -> break
+	:: else ->
+		atomic {
+			if
+			:: linked[v] && running[v] -> r_held[v] = true
+			:: else -> goto not_it
+			fi
+		}
+		collect(F);
+		atomic { assert(linked[v]); r_held[v] = false }
+not_it:
+		v++
+	od;
+let_go_of_f:
+	atomic { n_lock = false; tree_lock = false }
+	atomic { use_c(F); held[F] = false; goto carry_out }
+cancel_x:
+	hold(X);
+	atomic { !tree_lock -> tree_lock = true }
+	atomic {
+		!n_lock -> use_n();
 		if
-		:: phase[X] == RUNNING -> collect(X)
+		:: phase[X] == EXTERNAL -> collect(X)
 		:: else
 		fi;
-		skip_f = skip_f || ready;
-		ready = false;
-		call_f = (handler[F] == CALLED);
-		call_x = (handler[X] == CALLED);
-		n_lock = false;
 		tree_lock = false
 	}
+	atomic { use_c(X); held[X] = false }
+carry_out:
 	if
 	:: call_x -> call_handler(X)
 	:: else
@@ -452,28 +625,20 @@ proctype canceller()
 	:: else
 	fi;
 	if
-	:: !skip_f -> goto done
+	:: taken ->
+		skip_f();
+		uncount(1)
 	:: else
 	fi;
-	/* skip() */
-	atomic { use_c(F); assert(phase[F] == QUEUED); phase[F] = DONE; skip_f = waited[F] };
-	if
-	:: skip_f -> atomic {
-		!n_lock -> use_n();
-		if
-		:: waits[F] -> waits[F] = false; told[F] = true
-		:: else
-		fi }
-	:: else
-	fi;
-	atomic { !n_lock -> uncount() }
+gone:
 done:
 }
 
 init {
 	atomic {
 		run owner();
-		run worker();
+		run worker(SERVER);
+		run worker(THREAD);
 		run interrupt();
 		run canceller()
 	}
