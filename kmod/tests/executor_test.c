@@ -175,7 +175,7 @@ static void blocked_server_is_followed(struct kunit *test)
 			KUNIT_EXPECT_EQ(test, nursery_spawn(n, &p[i].child), 0);
 		plug_remove(&plug[0]);
 		/* One of the three has started; the place of the next is plugged. */
-		for (started = 0; !started; msleep(1))
+		for (started = 0; !started; usleep_range(100, 200))
 			for (i = 0; i < 3; i++)
 				started += atomic_read(&p[i].runs);
 		KUNIT_EXPECT_EQ(test, started, 1);

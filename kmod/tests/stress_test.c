@@ -267,21 +267,22 @@ static int take_a_while(struct nursery_child *c)
  */
 static void i1_joined_child_has_finished(struct kunit *test)
 {
-	struct timed *t = kunit_kcalloc(test, 2, sizeof(*t), GFP_KERNEL);
+	struct timed *t = kunit_kcalloc(test, 2, sizeof(*t), GFP_KERNEL), *second;
 	struct nursery_executor *e = single_worker(test);
 	DECLARE_COMPLETION_ONSTACK(started);
 	int i, round, early = 0, err;
-	struct timed *second;
 	struct plug plug;
+	unsigned int ns;
 
 	KUNIT_ASSERT_NOT_NULL(test, t);
 	for (round = 0; round < 2000; round++) {
 		err = -1;
+		ns = round % 200 * 25;
 		reinit_completion(&started);
 		plug_insert(&plug, e->wq);
 		scoped_nursery(n, .name = "two", .executor = e, .result = &err) {
 			for (i = 0; i < 2; i++) {
-				t[i] = (struct timed){ .started = &started, .ns = round % 200 * 25 };
+				t[i] = (struct timed){ .started = &started, .ns = ns };
 				nursery_child_init(&t[i].child, take_a_while, NULL);
 				nursery_spawn(n, &t[i].child);
 			}
