@@ -184,7 +184,7 @@ static void blocked_server_is_followed(struct kunit *test)
 		plug_remove(&plug[2]);
 		KUNIT_EXPECT_NE(test, 0, wait_for_completion_timeout(&p[3].started, 60 * HZ));
 		for (i = 0; i < PROMPT_MS && started < 3; i += 10) {
-			msleep(10);
+			usleep_range(10000, 11000);
 			started = atomic_read(&p[0].runs) + atomic_read(&p[1].runs) +
 				  atomic_read(&p[2].runs) + 1;
 		}
