@@ -608,13 +608,20 @@ void nursery_child_end_external(struct nursery_child *c)
  */
 bool nursery_child_unpin(struct nursery *n, struct nursery_child *c)
 {
-	/* A pin that is dropped is looked at without the lock: see end_quickly(). */
-	WRITE_ONCE(c->pins, c->pins - 1);
-	if (c->pins)
+	bool is_function = c->fn;
+
+	if (c->pins > 1) {
+		WRITE_ONCE(c->pins, c->pins - 1);
 		return false;
-	if (c->fn)
+	}
+	/*
+	 * The last access to a function child, which may end without the lock: pairs with
+	 * the look in end_quickly() and the cmpxchg behind it.
+	 */
+	smp_store_release(&c->pins, 0);
+	if (is_function)
 		nursery_wake_waiters(n, &c->pins, 0);
-	return !c->fn;
+	return !is_function;
 }
 
 /**
