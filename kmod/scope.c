@@ -192,7 +192,7 @@ static bool take_submitted(struct nursery *n, struct nursery_worker *w, unsigned
 }
 
 /* How often a joiner tries to take children back from executors before it sleeps a bit. */
-#define PATIENCE	16
+#define TRIES		16
 
 /* What the joiner could do, did it not sleep. */
 enum joiner {
@@ -237,7 +237,7 @@ static void sleep(struct nursery *n, struct nursery_worker *w, enum joiner joine
 	some = joiner != JOINER_ONLY_WAITS && has_some(n);
 	submitted = joiner != JOINER_ONLY_WAITS && !some &&
 		    nursery_has_submitted(n, joiner == JOINER_NEEDS_THREAD);
-	if (submitted && vain > PATIENCE && wait_for_completion_timeout(&w->wake, 1))
+	if (submitted && vain > TRIES && wait_for_completion_timeout(&w->wake, 1))
 		return;
 	if ((some || submitted) &&
 	    atomic64_fetch_andnot(NURSERY_WAITING, &n->state) & NURSERY_WAITING)
