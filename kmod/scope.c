@@ -218,9 +218,12 @@ static bool has_some(struct nursery *n)
 /*
  * Sleep until there are no children, or there is something to do. Not for long, if only
  * an executor's own delay keeps us from that: it may even wait for our CPU.
+ *
+ * A thread that was @asked for, or NULL, and has not come yet will offer what it leaves. One
+ * that has come may have done so before we slept.
  */
-static void sleep(struct nursery *n, struct nursery_worker *w, enum joiner joiner,
-		  unsigned int vain)
+static void sleep(struct nursery *n, struct nursery_worker *w,
+		  const struct nursery_stand_in *asked, enum joiner joiner, unsigned int vain)
 {
 	s64 old = atomic64_read(&n->state);
 	bool some, submitted;
@@ -234,7 +237,8 @@ static void sleep(struct nursery *n, struct nursery_worker *w, enum joiner joine
 	 * Fully ordered, then a look: either an offer finds the flag, or we find what was
 	 * offered. If the flag has been taken meanwhile, the wake-up is on its way.
 	 */
-	some = joiner != JOINER_ONLY_WAITS && has_some(n);
+	some = joiner != JOINER_ONLY_WAITS && !(asked && !list_empty(&asked->node)) &&
+	       has_some(n);
 	submitted = joiner != JOINER_ONLY_WAITS && !some &&
 		    nursery_has_submitted(n, joiner == JOINER_NEEDS_THREAD);
 	if (submitted && vain > TRIES && wait_for_completion_timeout(&w->wake, 1))
@@ -252,13 +256,13 @@ static void sleep_beside_thread(struct nursery *n, struct nursery_worker *w, uns
 
 	*vain = nursery_submit_to_threads(n) ? 0 : *vain + 1;
 	if (!has_some(n)) {
-		sleep(n, w, JOINER_NEEDS_THREAD, *vain);
+		sleep(n, w, NULL, JOINER_NEEDS_THREAD, *vain);
 		return;
 	}
 	atomic64_add(NURSERY_COUNT, &n->state);
 	nursery_stand_in(&thread);
 	/* What is offered from now on wakes us, and we come here again. */
-	sleep(n, w, JOINER_ONLY_WAITS, 0);
+	sleep(n, w, &thread, JOINER_NEEDS_THREAD, *vain);
 	if (nursery_stand_in_withdraw(&thread))
 		nursery_uncount(n, 1);
 }
@@ -323,7 +327,7 @@ static void wait_for_children(struct nursery *n)
 		if (helps && !room)
 			sleep_beside_thread(n, &w, &vain);
 		else
-			sleep(n, &w, helps ? JOINER_HELPS : JOINER_ONLY_WAITS, vain);
+			sleep(n, &w, NULL, helps ? JOINER_HELPS : JOINER_ONLY_WAITS, vain);
 	}
 	WRITE_ONCE(n->joiner, NULL);
 	if (nursery_is_queue(n->executor))
