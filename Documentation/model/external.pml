@@ -9,9 +9,9 @@
  * hardware's interrupt or, if it stops the hardware first, by the handler. The
  * owner spawns F, may wait for F alone, after which the memory of F is gone, and joins. A
  * canceller may come at any time, or never, and cancels the nursery, or just F, or just
- * X. A server runs F; or who waits for it takes it, and as he has no room on his stack a
- * thread runs it, to which it is given. How children come to servers is in nursery.pml,
- * how a thread is asked for in stand_in.pml.
+ * X. A server runs F, or the joiner; or who waits for it takes it, and as he has no room on
+ * his stack a thread runs it, to which it is given. How children come to workers is in
+ * nursery.pml, how a thread is asked for in stand_in.pml.
  *
  * One step is one atomic of the code, one access, or what is done under a lock and
  * seen by nobody without it.
@@ -24,18 +24,24 @@
  *   hold(), child_join(), take()	nursery_child_hold(), nursery_child_join(),
  *				nursery_child_take()
  *   on_cancel(), off_cancel()	nursery_on_cancel(), nursery_off_cancel()
- *   call_handler(), unpin()	the same with nursery_ in front, or not
- *   finish(), end_external()	finish_locked(), end_external()
- *   complete()			nursery_child_complete()
+ *   call_handler()		the same, nursery_child_unpin()
+ *   finish(), end_external()	finish_locked(), nursery_child_end_external()
+ *   complete()			nursery_child_complete(), nursery_child_unpin()
  *   worker()			nursery_worker_take(), nursery_worker_give(),
- *				nursery_worker_run(), nursery_child_end(), end_slowly()
+ *				nursery_worker_run(), nursery_child_end(), end_quickly(),
+ *				end_slowly()
+ *   owner(): join		wait_for_children(), close()
+ *   joiner_held		nursery->state: NURSERY_HELD
  *   canceller()		nursery_cancel(), mark_worker(), mark_running(), carry_out(),
  *				nursery_child_cancel(), mark_child(), mark_other()
  *
  * Theory. Who holds a child keeps it from becoming DONE, and so keeps its memory and its
  * nursery. A hold is short: to tell the end that somebody waits, or to collect the
  * handlers, each of which then pins the child by itself. RANGE_HELD does the same for who
- * comes from the nursery and not from the child: the worker stays in its step.
+ * comes from the nursery and not from the child: the worker stays in its step. A function
+ * child ends without the lock once it has no pin, so who drops that has it as the last
+ * access to the child, and has to keep the nursery until he drops the lock: whoever ran the
+ * child takes it before he leaves.
  *
  * What has to hold: every access asserts that its object is there. A nursery is, until
  * its join has returned (use_n); a child until it is DONE (use_c), as then whoever
@@ -48,7 +54,8 @@
  * results; done(), which is called where DONE is set here, by the same; the joiner's
  * sleep; the look whether the child runs here; that who has room runs it himself, which is
  * in nursery.pml. With -DBUG=name the model has the bug of that name, which spin then has
- * to find.
+ * to find. But for one: with HANDLER_UNHELD it finds nothing, as who collected the handlers of
+ * what the joiner runs has set NURSERY_HELD, and it stays until the joiner closes.
  */
 
 /* The bugs. */
@@ -66,6 +73,8 @@
 #define GIVEN_DEAF	12	/* who runs what was given to him does not look for the cancel */
 #define BEGIN_DEAF	13	/* begin() does not look for a cancel that came meanwhile */
 #define SKIP_DEAF	14	/* the end of a child that was not started does not look at WAITED */
+#define HANDLER_UNHELD	15	/* who has called a handler does not tell the joiner to take the lock */
+#define LAST_PIN_TOUCHES 16	/* who has dropped the last pin of a function child looks at it */
 #ifndef BUG
 #define BUG		0
 #endif
@@ -75,12 +84,14 @@
 
 #define SERVER	0
 #define THREAD	1
+#define JOINER	2
 
 /* struct nursery */
 bool n_lock;
 bool closed;
 bool cancelled;
 byte count;
+byte joiner_ended;		/* of which the joiner ended */
 bool ready;			/* F is in inbox or packs */
 bool others;			/* has X */
 bool in_tree = true;
@@ -89,12 +100,14 @@ bool tree_lock;
 bool walked;			/* the cancel has gone through */
 
 /* struct nursery_worker */
-bool linked[2];
-bool slot[2];			/* F is in it */
-bool running[2];		/* it is F */
-bool r_held[2];
+bool linked[3];
+bool slot[3];			/* F is in it */
+bool running[3];		/* it is F */
+bool r_held[3];
 
 bool stand_in;			/* F waits for the thread */
+bool joiner_runs;		/* it runs F */
+bool joiner_held;		/* NURSERY_HELD */
 
 /* struct nursery_child */
 mtype = { IDLE, LIVE, EXTERNAL, ENDING, DONE };
@@ -147,19 +160,18 @@ inline end_external()
 	uncount(1)
 }
 
-inline unpin(c)
+inline complete_unpin()
 {
 	atomic {
-		!n_lock -> use_n(); use_c(c);
-		pins[c]--;
+		!n_lock -> use_n(); use_c(X);
+		pins[X]--;
 		if
-		:: pins[c] == 0 && c == X -> goto last_pin
-		:: pins[c] == 0 && c == F && waits_for_pins -> waits_for_pins = false; no_pins = true
+		:: pins[X] == 0 -> goto last_pin
 		:: else
 		fi
 	}
 #if BUG == UNPIN_TOUCHES
-	use_c(c);
+	use_c(X);
 #endif
 	goto unpinned;
 last_pin:
@@ -171,7 +183,7 @@ inline complete()
 {
 	/* cmpxchg() */
 	atomic { use_c(X); assert(phase[X] == EXTERNAL); phase[X] = ENDING }
-	unpin(X)
+	complete_unpin()
 }
 
 /* What the driver's handler does for X, and nursery_sleep()'s for F */
@@ -193,20 +205,46 @@ left_alone:
 	fi
 }
 
+/* Without its pin F may end, though the lock is held yet. */
 inline call_handler(c)
 {
 	handle(c);
+	atomic { !n_lock -> use_n(); use_h(c); n_lock = true }
+	if
+	:: c == F && BUG != HANDLER_UNHELD -> atomic { use_n(); joiner_held = true }
+	:: else
+	fi;
 	atomic {
-		!n_lock -> use_n(); use_h(c);
+		use_n(); use_h(c);
 		handler[c] = OFF;
 		if
 		:: c == F && off_waits -> off_waits = false; off_woken = true
 		:: else
 		fi
 	}
+	/* nursery_child_unpin() */
+	last = false;
+	atomic {
 #if BUG != HANDLER_UNPINNED
-	unpin(c)
+		use_n(); use_c(c);
+		pins[c]--;
 #endif
+		last = (pins[c] == 0 && c == X && BUG != HANDLER_UNPINNED)
+	}
+#if BUG == LAST_PIN_TOUCHES
+	use_c(c);
+#endif
+	atomic {
+		if
+		:: c == F && pins[F] == 0 && waits_for_pins -> waits_for_pins = false; no_pins = true
+		:: else
+		fi
+	}
+	atomic { use_n(); n_lock = false }
+	if
+	:: last -> last = false; end_external()
+	:: else
+	fi
 }
 
 inline pin(c)
@@ -261,10 +299,24 @@ inline take()
 			slot[SERVER] = false;
 			r_held[SERVER] = true;
 			taken = true
+		:: else -> goto look_at_joiner
+		fi
+	}
+	atomic { assert(linked[SERVER]); r_held[SERVER] = false; goto took }
+look_at_joiner:
+	atomic {
+		if
+		:: linked[JOINER] && !closed -> joiner_held = true
 		:: else -> goto took
 		fi
 	}
-	atomic { assert(linked[SERVER]); r_held[SERVER] = false }
+	atomic {
+		if
+		:: slot[JOINER] -> slot[JOINER] = false; r_held[JOINER] = true; taken = true
+		:: else -> goto took
+		fi
+	}
+	atomic { assert(linked[JOINER]); r_held[JOINER] = false }
 took:
 }
 
@@ -319,10 +371,11 @@ skipped:
 
 proctype worker(byte w)
 {
-	bool taken;
+	bool taken, last;
 
 	if
 	:: w == THREAD -> goto end_idle_thread
+	:: w == JOINER -> goto end_idle_joiner
 	:: else
 	fi;
 end_idle:
@@ -359,6 +412,31 @@ step:	/* RANGE_HELD: until it is let go of */
 		if
 		:: slot[SERVER] -> slot[SERVER] = false; running[SERVER] = true; goto run_f
 		:: else -> goto leave
+		fi
+	}
+end_idle_joiner:	/* The same, on the stack of the joiner, who is linked while he joins */
+	atomic { joiner_runs -> slot[JOINER] = true }
+	atomic {
+		use_n();
+		if
+		:: !cancelled -> goto step_joiner
+		:: else
+		fi
+	}
+	atomic {
+		if
+		:: slot[JOINER] -> slot[JOINER] = false
+		:: else -> goto step_joiner
+		fi
+	}
+	skip_f();
+	atomic { joiner_ended = 1; goto step_joiner }
+step_joiner:
+	atomic {
+		!r_held[JOINER] ->
+		if
+		:: slot[JOINER] -> slot[JOINER] = false; running[JOINER] = true; goto run_f
+		:: else -> joiner_runs = false; goto end_over
 		fi
 	}
 end_idle_thread:
@@ -441,6 +519,28 @@ is_off:
 	stack_gone = true;
 end_f:	/* step(): it is taken out, then ended. */
 	atomic { !r_held[w] -> running[w] = false }
+	/* end_quickly(): it says that it was cancelled, or succeeded. */
+	if
+	:: atomic { marked[F] -> use_c(F); assert(handler[F] != ON) }
+		atomic {
+			use_c(F);
+			if
+			:: pins[F] && BUG != END_PINNED -> goto end_slowly_f
+			:: else
+			fi
+		}
+		atomic {
+			use_c(F);
+			if
+			:: (!held[F] || BUG == END_UNHELD) && (!waited[F] || BUG == END_DEAF) ->
+				assert(phase[F] == LIVE);
+				phase[F] = DONE;
+				goto count_f
+			:: else -> goto end_slowly_f
+			fi
+		}
+	:: true
+	fi;
 	atomic {
 		use_c(F);
 		if
@@ -466,6 +566,10 @@ end_slowly_f:
 held_f:
 	atomic { !held[F] -> goto end_slowly_f }
 count_f:
+	if
+	:: w == JOINER -> atomic { joiner_ended = 1; joiner_runs = false; goto end_over }
+	:: else
+	fi;
 	uncount(1);
 leave:	/* nursery_worker_leave() */
 	atomic { !n_lock -> use_n(); linked[w] = false }
@@ -473,7 +577,8 @@ leave:	/* nursery_worker_leave() */
 	if
 	:: w == SERVER -> goto end_idle
 	:: else
-	fi
+	fi;
+end_over:
 }
 
 proctype interrupt()
@@ -501,7 +606,22 @@ proctype owner()
 	:: true
 	fi;
 join:
-	atomic { count == 0 -> closed = true }
+	linked[JOINER] = true;
+help_or_close:
+	atomic {
+		!joiner_runs ->
+		if
+		:: count == joiner_ended && joiner_held -> goto take_lock
+		:: count == joiner_ended && !joiner_held -> count = 0; closed = true; goto leave_tree
+		:: ready -> use_n(); ready = false; joiner_runs = true; goto help_or_close
+		/* Counted down, before it sleeps */
+		:: joiner_ended && count > joiner_ended -> count = count - joiner_ended; joiner_ended = 0; goto help_or_close
+		fi
+	}
+take_lock:
+	atomic { !n_lock -> joiner_held = false; goto help_or_close }
+leave_tree:
+	linked[JOINER] = false;
 	atomic {
 		!tree_lock ->
 		in_tree = false;
@@ -514,7 +634,7 @@ join:
 /* From above, by a deadline, from a child, or by who knows just this child. */
 proctype canceller()
 {
-	bool call_f, call_x, taken;
+	bool call_f, call_x, taken, last;
 	byte v;
 
 	if
@@ -539,10 +659,19 @@ cancel_nursery:
 		fi
 	}
 	do
-	:: v == 2 -> break
+	:: v == 3 -> break
 	:: else ->
+		/* nursery_look_at_joiner() */
+		if
+		:: v == JOINER -> atomic { joiner_held = joiner_held || linked[v] && !closed }
+		:: else
+		fi;
 		/* mark_worker() */
 		atomic {
+			if
+			:: v == JOINER && closed -> goto marked_worker
+			:: else
+			fi;
 			if
 			:: linked[v] && slot[v] -> slot[v] = false; r_held[v] = true; taken = true
 			:: linked[v] && !slot[v] -> goto look_at_running
@@ -587,8 +716,12 @@ cancel_f:
 	fi;
 	atomic { use_c(F); marked[F] = true }
 	do
-	:: v == 2 -> break
+	:: v == 3 -> break
 	:: else ->
+		if
+		:: v == JOINER -> atomic { joiner_held = joiner_held || linked[v] && !closed }
+		:: else
+		fi;
 		atomic {
 			if
 			:: linked[v] && running[v] -> r_held[v] = true
@@ -639,6 +772,7 @@ init {
 		run owner();
 		run worker(SERVER);
 		run worker(THREAD);
+		run worker(JOINER);
 		run interrupt();
 		run canceller()
 	}
