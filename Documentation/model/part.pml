@@ -24,8 +24,9 @@
  *   exec[], asked, nr_looking	server->executor, queue->asked, queue->nr_looking
  *   first, r_lock		queue->first, queue->runners_lock
  *   left			what is in inbox and packs of a nursery
- *   kick()			nursery_queue_kick(), ask_workqueue()
- *   part(), is_empty()		the same
+ *   kick()			nursery_queue_kick(), ask_workqueue(), starve(), send()
+ *   part(), is_empty()		the same, nursery_executor_sate()
+ *   starving			queue->lent, in pool.starving
  *   look_round()		the same, take_runner(), visit(), unlist_empty()
  *   server()			serve(), nursery_queue_serve(), take_first()
  *   owner()			nursery_spawn_on(), close(), nursery_queue_unlist(),
@@ -37,9 +38,9 @@
  * (no deadlock).
  *
  * What is abstracted away: memory order; what children do; workers and their slots, a
- * server has one child at a time. There are two items, so an ask may fail; then
- * only joiners that help are sure to go on, and the others give up here. With -DBUG=name the model has the bug of that name, which spin then has to
- * find.
+ * server has one child at a time. There are two items, so the pool may be empty: then the
+ * queue gets the next one that comes back. With -DBUG=name the model has the bug of that
+ * name, which spin then has to find.
  */
 
 #ifndef RUNNERS
@@ -69,6 +70,7 @@
 #define RETRACT_UNPARTED 8	/* who takes a child back does not part */
 #define RETRACT_LATE	9	/* ... parts while the child is in the list, and takes it out after that */
 #define RETRACT_FORGETS	10	/* who has to put a child back asks nobody */
+#define PART_HUNGRY	12	/* who parts does not look whether the queue waits for an item */
 #define LOOK_UNLOCKED	11	/* who parts looks what is left without queue->lock */
 #ifndef BUG
 #define BUG	0
@@ -100,7 +102,8 @@ mtype = { PARTED, ASKED, LOOKS };
 mtype exec[ITEMS] = PARTED;
 bool on_way[ITEMS];
 bool used[ITEMS];
-bool no_item;			/* an ask failed: who does not help may wait for good */
+bool p_lock;			/* of the pool */
+bool starving;			/* the queue is to get the next item that comes back */
 
 #define use_e()		assert(!gone)
 #define use_n(n)	assert(!joined[n])
@@ -114,24 +117,19 @@ inline kick()
 		:: else -> due = true
 		fi
 	}
-	/* server_get() */
+	/* server_get(), or starve() */
 	atomic {
+		!p_lock ->
 		if
 		:: !used[0] -> k = 0
 		:: used[0] && !used[1] -> k = 1
 #if ITEMS > 2
 		:: used[0] && used[1] && !used[2] -> k = 2
 #endif
-		:: else -> k = NONE; goto got
+		:: else -> use_e(); assert(!starving); starving = true; k = 0; goto kicked
 		fi;
-		used[k] = true;
-got:
-		skip
+		used[k] = true
 	}
-	if
-	:: k == NONE -> atomic { use_e(); due = false; no_item = (HELP != 3); k = 0; goto kicked }
-	:: else
-	fi;
 #if BUG == EXECUTOR_FIRST
 	exec[k] = ASKED;
 	atomic { use_e(); asked = k }
@@ -178,13 +176,23 @@ inline part(wait)
 {
 	parted = false;
 part_again:
+	/* nursery_executor_sate(), first without the lock */
+	atomic { use_e(); waited = starving && BUG != PART_HUNGRY }
+	if
+	:: waited -> atomic { !p_lock -> use_e(); waited = starving; starving = false }
+	:: else
+	fi;
+	if
+	:: waited -> waited = false; goto nobody_due
+	:: else
+	fi;
 	atomic { use_e(); s = asked }
 	if
 	:: s == NONE -> atomic {
 		if
 		:: nr_looking == 0 || BUG == PART_BLIND -> use_e(); parted = true; goto part_end
 		:: nr_looking != 0 && BUG != PART_BLIND && !wait -> use_e(); goto part_end
-		:: asked != NONE && wait -> use_e(); goto part_again
+		:: (asked != NONE || starving) && wait -> use_e(); goto part_again
 		fi
 		}
 	:: else
@@ -194,9 +202,10 @@ part_again:
 		if
 		:: exec[s] == ASKED -> exec[s] = PARTED
 		:: exec[s] != ASKED && !wait -> goto part_end
-		:: exec[s] != ASKED && asked != s && wait -> goto part_again
+		:: exec[s] != ASKED && (asked != s || starving) && wait -> goto part_again
 		fi
 	}
+nobody_due:
 	atomic { use_e(); asked = NONE }
 	atomic { use_e(); due = false }
 	if
@@ -323,7 +332,7 @@ looked:
 proctype server(byte i)
 {
 	byte n, next, k, m, s;
-	bool none, parted;
+	bool none, parted, waited;
 
 end_idle:
 	atomic { on_way[i] -> on_way[i] = false }
@@ -400,7 +409,20 @@ worked:
 		fi
 	}
 put:
-	atomic { n = 0; used[i] = false; goto end_idle }
+	/* server_put() */
+	atomic {
+		!p_lock ->
+		n = 0;
+		if
+		:: starving -> use_e(); p_lock = true
+		:: else -> used[i] = false; goto end_idle
+		fi
+	}
+	/* send() */
+	atomic { use_e(); asked = i }
+	exec[i] = ASKED;
+	atomic { use_e(); on_way[i] = true }
+	atomic { use_e(); starving = false; p_lock = false; goto end_idle }
 }
 
 /* n_lock held */
@@ -455,7 +477,7 @@ retracted:
 proctype owner(byte n)
 {
 	byte k, s;
-	bool none, parted, taken;
+	bool none, parted, taken, waited;
 
 	/* spawn_slowly(), or spawn_first() */
 	if
@@ -489,7 +511,6 @@ join:
 		if
 		:: count[n] == 0 && listed[n] -> goto unlist
 		:: count[n] == 0 && !listed[n] -> goto leave
-		:: no_item && !(HELP & bit(n)) && count[n] -> goto given_up
 		:: (HELP & bit(n)) && left[n] -> left[n]--; count[n]--; goto join
 		:: (HELP & bit(n)) && (first & bit(n)) && !n_lock[n] -> n_lock[n] = true
 		fi
@@ -524,7 +545,6 @@ leave:	/* nursery_queue_leave() */
 		nr_open--;
 		gone = (nr_open == 0)
 	}
-given_up:
 }
 
 init {
