@@ -19,8 +19,8 @@
  * the running child that they look at does not finish and its memory is there. That
  * is the only lock a worker meets, and only if somebody is interested in its child.
  *
- * Before a worker starts a child while others are left in its slots it makes sure
- * that somebody is on the way to look after those: the child may block. See queue.c.
+ * A worker that takes more than one child makes sure that somebody is on the way to look
+ * after the others, before it starts the first: that may block. See queue.c.
  *
  * A cancel first marks the nursery, then takes away what workers have. A worker first
  * shows what it has taken, then looks for the mark, before it starts any of it. Both
@@ -356,7 +356,7 @@ static struct nursery_child *step(struct nursery *n, struct nursery_worker *w)
 		next = RANGE_NEXT(old);
 		end = RANGE_END(old);
 		new = next == end ? RANGE(next, end) : RANGE(next + 1, end) | RANGE_RUNNING;
-		/* Fully ordered: the child's end (R10), and the look that follows. */
+		/* Fully ordered: the child's end (R10). */
 		if (likely(atomic_try_cmpxchg(&w->range, &old, new)))
 			break;
 	}
@@ -364,14 +364,7 @@ static struct nursery_child *step(struct nursery *n, struct nursery_worker *w)
 		return NULL;
 	if (next + 1 != end) {
 		prefetchw(w->slots[next + 1]);
-		/*
-		 * An offer. When these were taken the nursery was listed, and stays so as
-		 * long as there are any; its state is not looked at, as spawners write to
-		 * it. A joiner that slept was woken.
-		 */
-		if (unlikely(!READ_ONCE(w->executor->queue.due)))
-			nursery_offer(n);
-		else if (unlikely(next == 1))
+		if (unlikely(next == 1))
 			hurry(w);
 	}
 	return w->slots[next];

@@ -64,10 +64,7 @@
  * somebody is interested in in external.pml.
  *
  * Sizes are macros, see below; which were explored is in the script "check". With
- * -DBUG=name the model has the bug of that name, which spin then has to find. But for one:
- * with STEP_SILENT it finds nothing. Whoever comes finds all there is, and offers what he
- * leaves, so the look at due before each child is for an ask that failed, and here none
- * does.
+ * -DBUG=name the model has the bug of that name, which spin then has to find.
  */
 
 #ifndef CHILDREN
@@ -118,7 +115,6 @@
 #define SLOTS_UNHELD	14	/* who takes out of the slots of others lets the range go first */
 #define JOINER_UNLISTS	15	/* nursery_queue_unlist() does not look for children again */
 #define END_EARLY	16	/* a child is ended before it is taken out of the range */
-#define STEP_SILENT	17	/* who starts one of several children does not look at due */
 #define GATE_OPEN	18	/* count_in() does not refuse on CLOSED */
 #define UNLIST_SPAWNED	19	/* nursery_queue_unlist() does not look whether a spawner is counted */
 #define SINGLE_KEEPS_QUIET 20	/* who takes one child does not look whether others have some left */
@@ -655,17 +651,8 @@ inline step(w, c)
 			running[w] = true;
 			assert(phase[c] == LIVE && !(started & bit(c)));
 			started = started | bit(c)
-		fi;
-		if
-		:: next[w] == end[w] || BUG == STEP_SILENT -> goto stepped
-		:: else
 		fi
 	}
-	if
-	:: atomic { due -> goto stepped }
-	:: atomic { !due }
-	fi;
-	offer();
 stepped:
 }
 
