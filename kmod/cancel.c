@@ -162,11 +162,9 @@ static void call_handler(struct nursery_cancel_handler *h)
 	raw_spin_lock_irqsave(&n->lock, flags);
 	/*
 	 * Without its pin a function child may end before we drop the lock. Its worker
-	 * takes the lock before it leaves; so does the joiner, if it is told to. Fully
-	 * ordered: who sees that the pin is gone finds that.
+	 * takes the lock before it leaves; so does the joiner, before it closes, as who
+	 * collected the handler looked at it: NURSERY_HELD.
 	 */
-	if (c->fn)
-		atomic64_fetch_or(NURSERY_HELD, &n->state);
 	h->state = NURSERY_HANDLER_OFF;
 	nursery_wake_waiters(n, h, 0);
 	end = nursery_child_unpin(n, c);

@@ -54,8 +54,8 @@
  *   SPREAD	a worker may have children in its slots that it has not started. Set by
  *		the worker, after it has shown them; taken back under nursery->lock,
  *		by who then looks at all and finds none
- *   HELD	somebody with nursery->lock looks at what the joiner has on its stack,
- *		or lets a child go; the joiner takes the lock before it closes
+ *   HELD	somebody has looked, under nursery->lock, at what the joiner has on its
+ *		stack; the joiner takes the lock before it closes
  */
 enum nursery_state {
 	NURSERY_CANCELLED	= BIT(0),

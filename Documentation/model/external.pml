@@ -41,7 +41,8 @@
  * comes from the nursery and not from the child: the worker stays in its step. A function
  * child ends without the lock once it has no pin, so who drops that has it as the last
  * access to the child, and has to keep the nursery until he drops the lock: whoever ran the
- * child takes it before he leaves.
+ * child takes it before he leaves. The joiner does, as who collected the handler has set
+ * NURSERY_HELD.
  *
  * What has to hold: every access asserts that its object is there. A nursery is, until
  * its join has returned (use_n); a child until it is DONE (use_c), as then whoever
@@ -54,8 +55,7 @@
  * results; done(), which is called where DONE is set here, by the same; the joiner's
  * sleep; the look whether the child runs here; that who has room runs it himself, which is
  * in nursery.pml. With -DBUG=name the model has the bug of that name, which spin then has
- * to find. But for one: with HANDLER_UNHELD it finds nothing, as who collected the handlers of
- * what the joiner runs has set NURSERY_HELD, and it stays until the joiner closes.
+ * to find.
  */
 
 /* The bugs. */
@@ -73,7 +73,6 @@
 #define GIVEN_DEAF	12	/* who runs what was given to him does not look for the cancel */
 #define BEGIN_DEAF	13	/* begin() does not look for a cancel that came meanwhile */
 #define SKIP_DEAF	14	/* the end of a child that was not started does not look at WAITED */
-#define HANDLER_UNHELD	15	/* who has called a handler does not tell the joiner to take the lock */
 #define LAST_PIN_TOUCHES 16	/* who has dropped the last pin of a function child looks at it */
 #ifndef BUG
 #define BUG		0
@@ -210,10 +209,6 @@ inline call_handler(c)
 {
 	handle(c);
 	atomic { !n_lock -> use_n(); use_h(c); n_lock = true }
-	if
-	:: c == F && BUG != HANDLER_UNHELD -> atomic { use_n(); joiner_held = true }
-	:: else
-	fi;
 	atomic {
 		use_n(); use_h(c);
 		handler[c] = OFF;
