@@ -7,7 +7,10 @@
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/irq_work.h>
 #include <linux/kernel.h>
+#include <linux/llist.h>
+#include <linux/preempt.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 
@@ -123,6 +126,38 @@ void stress_give_back(struct stress_thread *thread, void *memory, size_t size, b
 	thread->next_kept = (thread->next_kept + 1) % ARRAY_SIZE(thread->kept);
 	spin_unlock(&thread->lock);
 	free_kept(thread, &kept);
+}
+
+static void free_dead(struct irq_work *work);
+static LLIST_HEAD(dead);
+static struct irq_work dead_work = IRQ_WORK_INIT(free_dead);
+
+static void free_dead(struct irq_work *work)
+{
+	struct llist_node *node, *next;
+
+	llist_for_each_safe(node, next, llist_del_all(&dead))
+		kfree(node);
+}
+
+/*
+ * Free what the core has done with. A hard interrupt must not do so on PREEMPT_RT; there a
+ * thread does.
+ *
+ * Context: Any.
+ */
+void stress_free(void *memory)
+{
+	if (!IS_ENABLED(CONFIG_PREEMPT_RT) || preemptible())
+		kfree(memory);
+	else if (llist_add(memory, &dead))
+		irq_work_queue(&dead_work);
+}
+
+/* Context: Process context; nobody calls stress_free() any more. */
+void stress_free_sync(void)
+{
+	irq_work_sync(&dead_work);
 }
 
 /* Context: Nobody gives back any more. */

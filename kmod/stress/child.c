@@ -119,7 +119,7 @@ static void child_done(struct nursery_child *child)
 	atomic_inc(&s->dones);
 	/* The core is not to touch it any more. */
 	if (c->flags & CHILD_DONE_FREES)
-		kfree(c);
+		stress_free(c);
 	else if (c->flags & CHILD_DONE_POISONS)
 		stress_poison(c, sizeof(*c));
 }

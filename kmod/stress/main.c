@@ -233,6 +233,7 @@ static int run(void)
 	for (i = 0; i < threads && thread[i].task; i++)
 		kthread_stop(thread[i].task);
 	stress_executors_stop();
+	stress_free_sync();
 	tell_counts(thread);
 	if (stress_violated())
 		err = -EBADE;

@@ -244,6 +244,8 @@ void stress_poison(void *memory, size_t size);
 void stress_check_poison(const struct stress_thread *thread, const void *memory, size_t size,
 			 const char *what);
 void stress_give_back(struct stress_thread *thread, void *memory, size_t size, bool at_once);
+void stress_free(void *memory);
+void stress_free_sync(void);
 void stress_free_kept(struct stress_thread *thread);
 
 /* executor.c */
