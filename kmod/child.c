@@ -32,9 +32,9 @@
 
 /*
  * So many children are outstanding, and who is due has not come: look for another CPU.
- * It takes longer to spawn them than to wake one. A power of two, as spawn divides by it.
+ * It takes longer to spawn them than to wake one. As bits of the count, all set.
  */
-#define BACKLOG		1024
+#define BACKLOG		(1023 * NURSERY_COUNT)
 
 /**
  * nursery_child_init - prepare a child
@@ -197,8 +197,6 @@ static int count_in(struct nursery *n)
 		if (unlikely(old & (NURSERY_CLOSED | NURSERY_CANCELLED)))
 			return old & NURSERY_CLOSED ? -ESHUTDOWN : -ECANCELED;
 	} while (!atomic64_try_cmpxchg(&n->state, &old, old + NURSERY_COUNT));
-	if (unlikely(nursery_count(old) % BACKLOG == BACKLOG - 1) && nursery_is_queue(n->executor))
-		nursery_queue_hurry(n->executor);
 	return 0;
 }
 
@@ -331,6 +329,8 @@ int nursery_spawn_on(struct nursery *n, struct nursery_child *c,
 	err = admit(n, c, CHILD_LIVE);
 	if (unlikely(err))
 		return err;
+	if (unlikely(!(~atomic64_read(&n->state) & BACKLOG)))
+		nursery_queue_hurry(n->executor);
 	if (unlikely(!is_chained(n, e) || n->max_active || e == nursery_executor_inline))
 		spawn_slowly(n, c, e);
 	else if (!nursery_ready_push_behind(n, c))
@@ -499,17 +499,15 @@ static noinline void end_slowly(struct nursery *n, struct nursery_child *c, int 
  */
 static bool end_quickly(struct nursery_child *c, int result)
 {
-	int flags = 0;
+	int live = CHILD_LIVE | NURSERY_CHILD_CANCELLED;
+	int done = CHILD_DONE | NURSERY_CHILD_CANCELLED;
 
 	if (unlikely(c->handlers))
 		return false;
-	if (unlikely(result)) {
-		if (result != -ECANCELED || READ_ONCE(c->pins))
-			return false;
-		flags = NURSERY_CHILD_CANCELLED;
-	}
-	return atomic_cmpxchg(&c->state, CHILD_LIVE | flags, CHILD_DONE | flags) ==
-	       (CHILD_LIVE | flags);
+	if (likely(!result))
+		return atomic_cmpxchg(&c->state, CHILD_LIVE, CHILD_DONE) == CHILD_LIVE;
+	return result == -ECANCELED && !READ_ONCE(c->pins) &&
+	       atomic_cmpxchg(&c->state, live, done) == live;
 }
 
 /*
