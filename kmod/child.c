@@ -224,7 +224,7 @@ static int admit(struct nursery *n, struct nursery_child *c, unsigned int phase)
 	err = count_in(n);
 	if (unlikely(err))
 		return err;
-	c->result = 0;
+	WRITE_ONCE(c->result, 0);
 	atomic_set(&c->state, phase);
 	trace_nursery_spawn(n, c);
 	return 0;
@@ -519,7 +519,7 @@ void nursery_child_end(struct nursery *n, struct nursery_child *c, int result)
 {
 	void (*done)(struct nursery_child *c) = c->done;
 
-	c->result = result;
+	WRITE_ONCE(c->result, result);
 	trace_nursery_child_done(n, c);
 	if (unlikely(!end_quickly(c, result)))
 		end_slowly(n, c, result);
@@ -534,7 +534,7 @@ static void skip(struct nursery *n, struct nursery_child *c)
 	unsigned long flags;
 	bool finished;
 
-	c->result = -ECANCELED;
+	WRITE_ONCE(c->result, -ECANCELED);
 	trace_nursery_child_done(n, c);
 	if (atomic_cmpxchg(&c->state, CHILD_LIVE, CHILD_DONE | NURSERY_CHILD_CANCELLED) !=
 	    CHILD_LIVE) {
@@ -674,7 +674,7 @@ void nursery_child_complete(struct nursery_child *c, int result)
 			      "nursery: completed a child twice, or one that was not begun\n"))
 			return;
 	} while (!atomic_try_cmpxchg(&c->state, &old, old - CHILD_EXTERNAL + CHILD_ENDING));
-	c->result = result;
+	WRITE_ONCE(c->result, result);
 	n = c->nursery;
 	raw_spin_lock_irqsave(&n->lock, flags);
 	end = nursery_child_unpin(n, c);
@@ -772,7 +772,8 @@ int nursery_child_join(struct nursery_child *c)
 	phase = nursery_child_hold(c);
 	if (phase == CHILD_IDLE || phase == CHILD_DONE) {
 		local_irq_enable();
-		return phase == CHILD_IDLE ? -EINVAL : c->result;
+		/* If it is spawned again at this moment, of this life or the next. */
+		return phase == CHILD_IDLE ? -EINVAL : READ_ONCE(c->result);
 	}
 	n = c->nursery;
 	if (nursery_child_runs_here(c)) {
@@ -789,7 +790,7 @@ int nursery_child_join(struct nursery_child *c)
 		local_irq_enable();
 		/* Ours and not counted, so the nursery stays. */
 		run_here(n, c);
-		return c->result;
+		return READ_ONCE(c->result);
 	}
 	/* Held, so it has not finished: its end will see that we wait. */
 	atomic_or(CHILD_WAITED, &c->state);

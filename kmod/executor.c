@@ -21,7 +21,8 @@
  * Items that are queued and not run do not come back while their workqueue is busy with
  * something else, be they parted from. So a caller's queue that finds the pool empty is
  * put on a list, and gets the next item that comes back or is made: nobody will ask for it
- * again, for children that are spawned from now on rely on the one that is due.
+ * again, for children that are spawned from now on rely on the one that is due. To make one
+ * may wait for memory: the reserve is for as many queues that have ended in that way.
  */
 #include <linux/export.h>
 #include <linux/module.h>
@@ -273,7 +274,9 @@ void nursery_executor_init_wq(struct nursery_executor *e, struct workqueue_struc
 }
 EXPORT_SYMBOL_GPL(nursery_executor_init_wq);
 
-/* nursery_executor_unbound - the default executor: any CPU */
+/*
+ * nursery_executor_unbound - the default executor: any CPU
+ */
 const struct nursery_executor *const nursery_executor_unbound = &unbound;
 EXPORT_SYMBOL_GPL(nursery_executor_unbound);
 
@@ -284,7 +287,9 @@ EXPORT_SYMBOL_GPL(nursery_executor_unbound);
 const struct nursery_executor *const nursery_executor_percpu = &percpu;
 EXPORT_SYMBOL_GPL(nursery_executor_percpu);
 
-/* nursery_executor_highpri - on the CPU that spawned, before others' work */
+/*
+ * nursery_executor_highpri - on the CPU that spawned, before others' work
+ */
 const struct nursery_executor *const nursery_executor_highpri = &highpri;
 EXPORT_SYMBOL_GPL(nursery_executor_highpri);
 

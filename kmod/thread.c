@@ -444,7 +444,9 @@ void nursery_executor_destroy_threads(const struct nursery_executor *e)
 }
 EXPORT_SYMBOL_GPL(nursery_executor_destroy_threads);
 
-/* nursery_executor_thread - a thread for every child that blocks */
+/*
+ * nursery_executor_thread - a thread for every child that blocks
+ */
 const struct nursery_executor *const nursery_executor_thread = &builtin.executor;
 EXPORT_SYMBOL_GPL(nursery_executor_thread);
 
