@@ -749,7 +749,8 @@ bool nursery_child_take(struct nursery *n, struct nursery_child *c, bool to_run)
  * @c: the child. Not one whose done() frees it.
  *
  * Runs the child here if it is still queued. done() may still be running on
- * return; only nursery_join() waits for it. Two children that wait for each other
+ * return; only nursery_join() waits for it. Where several join one child, it may be
+ * freed or initialised anew when all have returned. Two children that wait for each other
  * are not found out, nor is one that waits for a sibling which max_active holds
  * back.
  *
