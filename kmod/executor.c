@@ -45,7 +45,7 @@ struct wq_server {
 };
 
 static struct {
-	raw_spinlock_t		lock;		/* @free, @nr_free */
+	raw_spinlock_t		lock;		/* @free, @nr_free, @starving */
 	struct wq_server	*free;
 	unsigned int		nr_free;
 	struct list_head	starving;	/* callers' queues, by lent: nr_free is 0 */
@@ -101,7 +101,7 @@ static void server_put(struct wq_server *s)
 	q = list_first_entry_or_null(&pool.starving, struct nursery_queue, lent);
 	if (q) {
 		send(s, container_of(q, struct nursery_executor, queue), false);
-		/* The last access: see nursery_executor_sate(). */
+		/* The last access: pairs with the look in nursery_executor_sate(). */
 		list_del_init_careful(&q->lent);
 	} else {
 		s->next = pool.free;
@@ -111,18 +111,26 @@ static void server_put(struct wq_server *s)
 	raw_spin_unlock_irqrestore(&pool.lock, flags);
 }
 
-/* Context: Any. Return: one, unless no more than @leave are left. */
+/* Context: pool.lock held. Return: one, unless no more than @leave are left. */
+static struct wq_server *take_free(unsigned int leave)
+{
+	struct wq_server *s = pool.free;
+
+	if (pool.nr_free <= leave)
+		return NULL;
+	pool.free = s->next;
+	WRITE_ONCE(pool.nr_free, pool.nr_free - 1);
+	return s;
+}
+
+/* The same, without the lock held. Context: Any. */
 static struct wq_server *server_get(unsigned int leave)
 {
-	struct wq_server *s = NULL;
+	struct wq_server *s;
 	unsigned long flags;
 
 	raw_spin_lock_irqsave(&pool.lock, flags);
-	if (pool.nr_free > leave) {
-		s = pool.free;
-		pool.free = s->next;
-		WRITE_ONCE(pool.nr_free, pool.nr_free - 1);
-	}
+	s = take_free(leave);
 	raw_spin_unlock_irqrestore(&pool.lock, flags);
 	return s;
 }
@@ -172,13 +180,9 @@ static void starve(struct nursery_executor *e)
 	struct wq_server *s;
 
 	raw_spin_lock_irqsave(&pool.lock, flags);
-	s = pool.free;		/* has come back meanwhile? */
-	if (s) {
-		pool.free = s->next;
-		WRITE_ONCE(pool.nr_free, pool.nr_free - 1);
-	} else {
+	s = take_free(0);	/* has one come back meanwhile? */
+	if (!s)
 		list_add_tail(&e->queue.lent, &pool.starving);
-	}
 	raw_spin_unlock_irqrestore(&pool.lock, flags);
 	if (s)
 		send(s, e, false);
@@ -198,6 +202,7 @@ bool nursery_executor_sate(struct nursery_executor *e)
 	unsigned long flags;
 	bool waited;
 
+	/* Pairs with server_put(): what was sent is seen. */
 	if (list_empty_careful(&e->queue.lent))
 		return false;
 	raw_spin_lock_irqsave(&pool.lock, flags);
