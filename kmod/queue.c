@@ -105,6 +105,7 @@ void nursery_queue_hurry(const struct nursery_executor *e)
 {
 	struct nursery_queue *q = nursery_queue_of(e);
 
+	/* The first one is still due, so this orders nothing: it settles who asks. */
 	if (READ_ONCE(q->due) == DUE_ONE && cmpxchg(&q->due, DUE_ONE, DUE_ANOTHER) == DUE_ONE)
 		q->ask(executor_of(q), true);
 }
@@ -203,7 +204,9 @@ static bool part(struct nursery_executor *e, bool wait)
 			nursery_queue_kick(e);
 			/*
 			 * Those that we saw may have closed before that server was asked,
-			 * and so not have parted from it. If one is there now it will.
+			 * and so not have parted from it. If one is there now it will: first
+			 * q->asked is written, then the list looked at; who closes takes his
+			 * nursery off the list, and then looks at q->asked.
 			 */
 			smp_mb();
 			if (!look_at_rest(q, wait, &some))
@@ -281,6 +284,7 @@ bool nursery_queue_retract(const struct nursery_executor *e, struct nursery_runn
 	for (at = &q->first; *at; at = &(*at)->next) {
 		if (*at != &r->node)
 			continue;
+		/* A shortcut: part() would find it, too. */
 		if (!q->limit && atomic_read(&q->nr_looking))
 			break;
 		WRITE_ONCE(*at, r->node.next);
@@ -290,7 +294,10 @@ bool nursery_queue_retract(const struct nursery_executor *e, struct nursery_runn
 		break;
 	}
 	if (found && !q->limit) {
-		/* Out, then parted: who asks for a server because of it looks again. */
+		/*
+		 * Out, then parted. Pairs with part(): who asks for a server because of
+		 * this child looks again.
+		 */
 		smp_mb();
 		found = part((struct nursery_executor *)e, false);
 		if (!found)
