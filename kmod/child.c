@@ -185,7 +185,7 @@ void nursery_child_start(struct nursery *n, struct nursery_worker *w, struct nur
 	c->handlers = NULL;
 	c->pins = 0;
 	child_set_phase(c, CHILD_LIVE);
-	nursery_worker_give(n, w, c);
+	nursery_worker_give(w, c);
 }
 
 /* The gate (R1): count one in, unless the nursery is closed or cancelled. Context: Any. */
@@ -201,9 +201,9 @@ static int count_in(struct nursery *n)
 }
 
 /*
- * Let a child in. From then on cancel and join may
- * find it, with its nursery and no handlers: those are written before the count, which is
- * fully ordered, and the phase after it; they read the phase with an acquire.
+ * Let a child in. From then on cancel and join may find it, with its nursery and no
+ * handlers: those are written before the count, which is fully ordered, and the phase
+ * after it; they read the phase with an acquire.
  *
  * Return: 0, or an errno that changed nothing.
  */
@@ -238,7 +238,7 @@ static void run_here(struct nursery *n, struct nursery_child *c)
 	nursery_worker_init(&w, n->executor);
 	raw_spin_lock_irq(&n->lock);
 	nursery_worker_add(n, &w);
-	nursery_worker_give(n, &w, c);
+	nursery_worker_give(&w, c);
 	raw_spin_unlock_irq(&n->lock);
 
 	nursery_worker_run(n, &w);
@@ -329,6 +329,7 @@ int nursery_spawn_on(struct nursery *n, struct nursery_child *c,
 	err = admit(n, c, CHILD_LIVE);
 	if (unlikely(err))
 		return err;
+	/* A look: others may count past it. */
 	if (unlikely(!(~atomic64_read(&n->state) & BACKLOG)))
 		nursery_queue_hurry(n->executor);
 	if (unlikely(!is_chained(n, e) || n->max_active || e == nursery_executor_inline))

@@ -132,7 +132,7 @@ static inline void child_set_phase(struct nursery_child *c, unsigned int phase)
  *	The worker writes it; listings look
  * @executor: the nursery's
  * @end: of its turn, in jiffies; 0: none
- * @since: when it first had more than one child, in ns; 0: not yet
+ * @since: when it first had children that others may take, in ns; 0: not yet
  * @task: whose stack this is on
  * @node: in nursery->workers; nursery->lock
  * @wake: the joiner sleeps here
@@ -231,7 +231,7 @@ void nursery_offer_rest(struct nursery *n);
 /* worker.c */
 void nursery_worker_init(struct nursery_worker *w, const struct nursery_executor *e);
 void nursery_worker_add(struct nursery *n, struct nursery_worker *w);
-void nursery_worker_give(struct nursery *n, struct nursery_worker *w, struct nursery_child *c);
+void nursery_worker_give(struct nursery_worker *w, struct nursery_child *c);
 bool nursery_worker_take(struct nursery *n, struct nursery_worker *w);
 bool nursery_worker_take_locked(struct nursery *n, struct nursery_worker *w);
 bool nursery_workers_have_some(struct nursery *n);

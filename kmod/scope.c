@@ -182,7 +182,7 @@ static bool take_submitted(struct nursery *n, struct nursery_worker *w, unsigned
 		some = true;
 		took = nursery_child_retract(n, c);
 		if (took) {
-			nursery_worker_give(n, w, c);
+			nursery_worker_give(w, c);
 			break;
 		}
 	}

@@ -142,7 +142,7 @@ static void stand_in(struct nursery *n, struct nursery_child *c)
 	raw_spin_unlock_irq(&n->lock);
 	/* We count ourselves; the joiner has done so before, if there is no child. */
 	if (c)
-		nursery_worker_give(n, &w, c);
+		nursery_worker_give(&w, c);
 	else
 		nursery_uncount(n, 1);
 	if (c || nursery_worker_take(n, &w)) {

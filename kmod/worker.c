@@ -100,11 +100,13 @@ static void show(struct nursery_worker *w, unsigned int nr)
 	atomic_xchg(&w->range, RANGE(0, nr));
 }
 
-/* Others may take some of what it has. Context: Any; shown. Fully ordered, or was set. */
-static void spread(struct nursery *n)
+/* Others may take some of what @w has. Context: Any; shown. Fully ordered, or was set. */
+static void spread(struct nursery *n, struct nursery_worker *w)
 {
 	if (!(atomic64_read(&n->state) & NURSERY_SPREAD))
 		atomic64_fetch_or(NURSERY_SPREAD, &n->state);
+	if (!w->since)
+		w->since = ktime_get_mono_fast_ns();
 }
 
 /*
@@ -113,7 +115,7 @@ static void spread(struct nursery *n)
  *
  * Context: @w is between two batches.
  */
-void nursery_worker_give(struct nursery *n, struct nursery_worker *w, struct nursery_child *c)
+void nursery_worker_give(struct nursery_worker *w, struct nursery_child *c)
 {
 	w->slots[0] = c;
 	/* Fully ordered, as show(). */
@@ -144,11 +146,8 @@ static bool take_ready(struct nursery *n, struct nursery_worker *w)
 		nursery_ready_put(n, list);
 	show(w, nr);
 	/* For whoever looked in vain meanwhile, or finds none in the nursery later on. */
-	if (nr > 1) {
-		spread(n);
-		if (!w->since)
-			w->since = ktime_get_mono_fast_ns();
-	}
+	if (nr > 1)
+		spread(n, w);
 	/* Others may have some left, too: it was for those that we were asked to come. */
 	if (nr > 1 || nursery_ready_any(n) || atomic64_read(&n->state) & NURSERY_SPREAD)
 		nursery_offer(n);
@@ -183,7 +182,7 @@ static bool steal(struct nursery *n, struct nursery_worker *w)
 		nursery_worker_release(other);
 		show(w, nr);
 		/* There may be more, here and elsewhere. */
-		spread(n);
+		spread(n, w);
 		nursery_offer(n);
 		return true;
 	}
