@@ -66,7 +66,7 @@ enum nursery_state {
 	NURSERY_HELD		= BIT(5),
 	NURSERY_SPREAD		= BIT(6),
 	NURSERY_TIMED		= BIT(7),	/* had a deadline: see deadline.c */
-	NURSERY_COUNT		= BIT(8),	/* one child */
+	NURSERY_COUNT		= BIT(16),	/* one child */
 };
 
 static inline s64 nursery_count(s64 state)
@@ -103,6 +103,7 @@ enum nursery_child_state {
 	/* BIT(3) is NURSERY_CHILD_CANCELLED, as nursery_child_cancelled() is inline */
 	CHILD_WAITED	= BIT(4),	/* somebody sleeps until it has finished */
 	CHILD_HELD	= BIT(5),	/* somebody looks at it: it does not become DONE */
+	CHILD_TELLS	= BIT(6),	/* its end is told: it ends with nursery->lock */
 };
 
 static inline unsigned int child_phase(int state)
@@ -161,9 +162,9 @@ struct nursery_waiter {
 	int			result;		/* of the child */
 };
 
-/* What drivers embed is to stay small: three cache lines, and one. */
+/* What drivers embed is to stay small: four cache lines, and one. */
 #if defined(CONFIG_64BIT) && !defined(CONFIG_DEBUG_SPINLOCK) && !defined(CONFIG_LOCKDEP)
-static_assert(sizeof(struct nursery) <= 192);
+static_assert(sizeof(struct nursery) <= 256);
 static_assert(sizeof(struct nursery_child) <= 64);
 #endif
 
