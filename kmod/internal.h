@@ -65,7 +65,7 @@ enum nursery_state {
 	NURSERY_LISTED		= BIT(4),
 	NURSERY_HELD		= BIT(5),
 	NURSERY_SPREAD		= BIT(6),
-	NURSERY_TIMED		= BIT(7),	/* had a deadline: see deadline.c */
+	NURSERY_TIMED		= BIT(7),	/* has been in the queue of timer.c */
 	NURSERY_COUNT		= BIT(16),	/* one child */
 };
 
@@ -324,10 +324,11 @@ void nursery_fail(struct nursery *n, int error);
 int nursery_cancel_id(struct nursery *within, u64 id, int cause);
 void nursery_drop_handlers(struct nursery_child *c);
 
-/* deadline.c */
-void nursery_deadline_start(void);
-void nursery_deadline_stop(void);
-void nursery_deadline_end(struct nursery *n);
+/* timer.c */
+void nursery_timer_start(void);
+void nursery_timer_stop(void);
+void nursery_timer_set(struct nursery *n);
+void nursery_timer_end(struct nursery *n);
 
 /* resource.c */
 void nursery_release_all(struct nursery *n);

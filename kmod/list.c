@@ -194,8 +194,7 @@ static void add_nursery(struct snapshot *s, struct nursery *n, u32 depth)
 	entry.nr_children = nr_children(n);
 	entry.nr_resources = nr_resources(n);
 	entry.cause = n->cause;
-	entry.deadline = n->deadline.expires == KTIME_MAX ? 0 :
-			 ktime_to_ns(n->deadline.expires);
+	entry.deadline = n->deadline == KTIME_MAX ? 0 : ktime_to_ns(n->deadline);
 	add(s, &entry, NULL);
 	add_children(s, n, depth + 1);
 	if (s->nr == s->room)

@@ -9,7 +9,7 @@ static int __init nursery_start(void)
 {
 	int err;
 
-	nursery_deadline_start();
+	nursery_timer_start();
 	err = nursery_threads_start();
 	if (err)
 		return err;
@@ -39,7 +39,7 @@ static void __exit nursery_stop(void)
 	nursery_core_ops_stop();
 	nursery_executor_stop();
 	nursery_threads_stop();
-	nursery_deadline_stop();
+	nursery_timer_stop();
 }
 
 module_init(nursery_start);

@@ -18,7 +18,7 @@
  * none left closes the nursery, by changing the word that spawn counts in, so a spawn
  * either is joined or is refused.
  *
- * Then, in this order: the deadline is taken back, what the nursery owns is
+ * Then, in this order: the timer is taken back, what the nursery owns is
  * released, last in first out (I2), and the nursery leaves the tree, after which
  * no cancel and no listing can find it.
  */
@@ -60,8 +60,8 @@ void __nursery_init(struct nursery *n, const struct nursery_params *params,
 	INIT_HLIST_HEAD(&n->others);
 	n->waiters = NULL;
 	n->resources = NULL;
-	timerqueue_init(&n->deadline);
-	n->deadline.expires = KTIME_MAX;
+	timerqueue_init(&n->timer);
+	n->deadline = KTIME_MAX;
 	n->error = 0;
 	n->cause = 0;
 	n->flags = params->flags & NURSERY_USER_FLAGS;
@@ -367,7 +367,7 @@ int nursery_join(struct nursery *n)
 		nursery_dep_release(n);
 	wait_for_children(n);
 	if (atomic64_read(&n->state) & NURSERY_TIMED)
-		nursery_deadline_end(n);
+		nursery_timer_end(n);
 	trace_nursery_join(n, nursery_result(n));
 	nursery_release_all(n);
 	nursery_tree_del(n);

@@ -193,7 +193,8 @@ struct nursery {
 	struct hlist_head		others;		/* external, or given to an executor */
 	struct nursery_waiter		*waiters;	/* for something else than the end */
 	struct nursery_resource		*resources;	/* last in first */
-	struct timerqueue_node		deadline;	/* cancel(-ETIMEDOUT); see deadline.c */
+	struct timerqueue_node		timer;		/* the first of its events; see timer.c */
+	ktime_t				deadline;	/* cancel(-ETIMEDOUT) */
 	int				error;		/* the first real error */
 	int				cause;		/* why it was cancelled */
 
