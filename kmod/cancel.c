@@ -137,6 +137,8 @@ static void mark_nursery(struct nursery *n, int cause, struct cancel_batch *batc
 		while ((list = nursery_ready_grab(n)))
 			add_unstarted(batch, list);
 	}
+	/* One of those that are parked stands for the others: see end_unstarted(). */
+	add_unstarted(batch, nursery_take_parked(n, 1));
 	raw_spin_unlock(&n->lock);
 }
 
@@ -173,12 +175,49 @@ static void call_handler(struct nursery_cancel_handler *h)
 		nursery_child_end_external(c);
 }
 
-/* End a list of children that did not start. Its last one may be the nursery's last. */
+/*
+ * Children of @n that are to be started do not; or again, and see that they are cancelled.
+ * The last one may be the nursery's last.
+ */
+static void end_list(struct nursery *n, struct llist_node *list)
+{
+	unsigned int nr = nursery_children_skip(n, &list);
+	struct llist_node *next;
+
+	/* If any are left, those keep the nursery. */
+	if (nr)
+		nursery_uncount(n, nr);
+	for (; list; list = next) {
+		struct nursery_child *c = nursery_linked(list);
+
+		next = list->next;
+		nursery_child_tell(c);
+		nursery_child_make_ready(n, c);
+	}
+}
+
+/* Of how many parked children the nursery's lock is held for. */
+#define PARKED_CHUNK	64
+
+/*
+ * End a list of children that did not start, and in a cancelled nursery before that
+ * all that are parked: there may be a million. The list keeps the nursery meanwhile.
+ */
 static void end_unstarted(struct nursery_child *first)
 {
 	struct nursery *n = first->nursery;
+	struct llist_node *list;
+	unsigned long flags;
 
-	nursery_uncount(n, nursery_children_skip(n, &first->link));
+	while (nursery_cancelled(n)) {
+		raw_spin_lock_irqsave(&n->lock, flags);
+		list = nursery_take_parked(n, PARKED_CHUNK);
+		raw_spin_unlock_irqrestore(&n->lock, flags);
+		if (!list)
+			break;
+		end_list(n, list);
+	}
+	end_list(n, &first->link);
 }
 
 /* The second pass. Handlers first: somebody's sleep ends with each. */

@@ -82,7 +82,7 @@ static bool is_chained(const struct nursery *n, const struct nursery_executor *e
 }
 
 /* A joiner that slept may have somebody to help now. Context: Any; submitted, counted. */
-static void wake_to_help(struct nursery *n)
+void nursery_wake_to_help(struct nursery *n)
 {
 	/* What was submitted, then the look at the flag: the joiner does the reverse. */
 	smp_mb();
@@ -109,7 +109,7 @@ void nursery_submit_waiting(struct nursery *n)
 		some = true;
 	}
 	if (some)
-		wake_to_help(n);
+		nursery_wake_to_help(n);
 }
 
 /* Can a joiner take it back, to run it, or to give it to a thread? nursery->lock held. */
@@ -171,7 +171,7 @@ void nursery_offer_rest(struct nursery *n)
 		some = nursery_ready_any(n);
 	} else {
 		raw_spin_lock_irqsave(&n->lock, flags);
-		some = !list_empty(&n->ready) && nursery_has_place(n);
+		some = nursery_has_turn(n);
 		raw_spin_unlock_irqrestore(&n->lock, flags);
 	}
 	if (some)
@@ -207,7 +207,7 @@ static int count_in(struct nursery *n)
  *
  * Return: 0, or an errno that changed nothing.
  */
-static int admit(struct nursery *n, struct nursery_child *c, unsigned int phase)
+int nursery_admit(struct nursery *n, struct nursery_child *c, unsigned int phase)
 {
 	unsigned int old = child_phase(atomic_read(&c->state));
 	int err;
@@ -230,10 +230,16 @@ static int admit(struct nursery *n, struct nursery_child *c, unsigned int phase)
 	return 0;
 }
 
-/* Run a child that is the caller's. Context: Process context, no locks held. */
-static void run_here(struct nursery *n, struct nursery_child *c)
+/*
+ * Run a child that is the caller's.
+ *
+ * Context: Process context, no locks held.
+ * Return: whether it has finished, and not parked.
+ */
+static bool run_here(struct nursery *n, struct nursery_child *c)
 {
 	struct nursery_worker w;
+	bool finished;
 
 	nursery_worker_init(&w, n->executor);
 	raw_spin_lock_irq(&n->lock);
@@ -242,9 +248,12 @@ static void run_here(struct nursery *n, struct nursery_child *c)
 	raw_spin_unlock_irq(&n->lock);
 
 	nursery_worker_run(n, &w);
+	/* It counts itself, too. */
+	finished = w.finished > 1;
 	nursery_worker_over(n, &w);
 	nursery_offer_rest(n);
 	nursery_worker_leave(n, &w);
+	return finished;
 }
 
 static bool may_run_inline(struct nursery *n, const struct nursery_executor *e,
@@ -271,9 +280,22 @@ static void spawn_first(struct nursery *n, struct nursery_child *c)
 	nursery_uncount(n, 1);
 }
 
-/* All that is not pushed on the inbox of the nursery. */
+/* What is not pushed on the inbox of the nursery. Context: nursery->lock held, @c LIVE. */
+void nursery_child_queue(struct nursery *n, struct nursery_child *c,
+			 const struct nursery_executor *e)
+{
+	if (!n->max_active) {
+		submit(n, c, e);
+		return;
+	}
+	child_set_phase(c, CHILD_WAITS);
+	c->executor = e;
+	list_add_tail(&c->node, &n->ready);
+	nursery_submit_waiting(n);
+}
+
 static noinline void spawn_slowly(struct nursery *n, struct nursery_child *c,
-				  const struct nursery_executor *e)
+				  const struct nursery_executor *e, bool may_inline)
 {
 	unsigned long flags;
 	bool run_inline;
@@ -281,18 +303,11 @@ static noinline void spawn_slowly(struct nursery *n, struct nursery_child *c,
 	/* As in spawn_first(). */
 	atomic64_add(NURSERY_COUNT, &n->state);
 	raw_spin_lock_irqsave(&n->lock, flags);
-	run_inline = may_run_inline(n, e, flags);
-	if (run_inline) {
-		if (n->max_active)
-			n->nr_active++;
-	} else if (n->max_active) {
-		child_set_phase(c, CHILD_WAITS);
-		c->executor = e;
-		list_add_tail(&c->node, &n->ready);
-		nursery_submit_waiting(n);
-	} else {
-		submit(n, c, e);
-	}
+	run_inline = may_inline && may_run_inline(n, e, flags);
+	if (!run_inline)
+		nursery_child_queue(n, c, e);
+	else if (n->max_active)
+		n->nr_active++;
 	raw_spin_unlock_irqrestore(&n->lock, flags);
 
 	if (run_inline)
@@ -300,8 +315,22 @@ static noinline void spawn_slowly(struct nursery *n, struct nursery_child *c,
 	else if (n->max_active)
 		nursery_offer_rest(n);
 	else
-		wake_to_help(n);
+		nursery_wake_to_help(n);
 	nursery_uncount(n, 1);
+}
+
+/*
+ * A child that nobody else has, LIVE, is to be run by the nursery's executor: one that
+ * was parked.
+ *
+ * Context: Any, no locks held. Not counted yet, so @n is there; it may be gone afterwards.
+ */
+void nursery_child_make_ready(struct nursery *n, struct nursery_child *c)
+{
+	if (!nursery_is_queue(n->executor) || n->max_active)
+		spawn_slowly(n, c, n->executor, false);
+	else if (!nursery_ready_push_behind(n, c))
+		spawn_first(n, c);
 }
 
 /**
@@ -326,14 +355,14 @@ int nursery_spawn_on(struct nursery *n, struct nursery_child *c,
 
 	if (unlikely(!c->fn))
 		return -EINVAL;
-	err = admit(n, c, CHILD_LIVE);
+	err = nursery_admit(n, c, CHILD_LIVE);
 	if (unlikely(err))
 		return err;
 	/* A look: others may count past it. */
 	if (unlikely(!(~atomic64_read(&n->state) & BACKLOG)))
 		nursery_queue_hurry(n->executor);
 	if (unlikely(!is_chained(n, e) || n->max_active || e == nursery_executor_inline))
-		spawn_slowly(n, c, e);
+		spawn_slowly(n, c, e, true);
 	else if (!nursery_ready_push_behind(n, c))
 		spawn_first(n, c);
 	return 0;
@@ -374,7 +403,7 @@ int nursery_child_begin(struct nursery *n, struct nursery_child *c)
 
 	if (c->fn)
 		return -EINVAL;
-	err = admit(n, c, CHILD_EXTERNAL);
+	err = nursery_admit(n, c, CHILD_EXTERNAL);
 	if (err)
 		return err;
 	raw_spin_lock_irqsave(&n->lock, flags);
@@ -412,7 +441,7 @@ static bool is_error(const struct nursery_child *c, int result)
 }
 
 /* A handler of the child still runs, as it did not wait: do so. nursery->lock held. */
-static void wait_for_handlers(struct nursery *n, struct nursery_child *c)
+void nursery_wait_for_handlers(struct nursery *n, struct nursery_child *c)
 {
 	struct nursery_waiter waiter;
 
@@ -483,7 +512,7 @@ static noinline void end_slowly(struct nursery *n, struct nursery_child *c, int 
 	do {
 		raw_spin_lock_irq(&n->lock);
 		nursery_drop_handlers(c);
-		wait_for_handlers(n, c);
+		nursery_wait_for_handlers(n, c);
 		finished = finish_locked(n, c, result);
 		raw_spin_unlock_irq(&n->lock);
 	} while (!finished);
@@ -551,21 +580,30 @@ static void skip(struct nursery *n, struct nursery_child *c)
 }
 
 /*
- * End children that were never started, because they were cancelled.
+ * They were cancelled: end children that were never started. Those that were run
+ * and have parked are left in the list: they are to be run again.
  *
  * Context: Any, no locks held. They are the caller's and not counted yet, so @n is there.
- * Return: how many, to be counted.
+ * Return: how many it ended, to be counted.
  */
-unsigned int nursery_children_skip(struct nursery *n, struct llist_node *list)
+unsigned int nursery_children_skip(struct nursery *n, struct llist_node **list)
 {
-	struct llist_node *next;
-	unsigned int nr;
+	struct llist_node *node = *list, *next;
+	unsigned int nr = 0;
 
-	for (nr = 0; list; list = next, nr++) {
-		next = list->next;
+	for (*list = NULL; node; node = next) {
+		struct nursery_child *c = nursery_linked(node);
+
+		next = node->next;
 		if (next)
 			prefetchw(next);
-		skip(n, nursery_linked(list));
+		if (unlikely(atomic_read(&c->state) & CHILD_STARTED)) {
+			node->next = *list;
+			*list = node;
+			continue;
+		}
+		skip(n, c);
+		nr++;
 	}
 	return nr;
 }
@@ -741,6 +779,8 @@ bool nursery_child_take(struct nursery *n, struct nursery_child *c, bool to_run)
 		if (n->max_active && !to_run)
 			n->nr_active--;
 		return true;
+	case CHILD_PARKED:
+		return !to_run && nursery_parked_remove(n, c);
 	}
 	return false;
 }
@@ -770,6 +810,7 @@ int nursery_child_join(struct nursery_child *c)
 	might_sleep();
 	nursery_dep_join_child(c);
 
+again:
 	local_irq_disable();
 	phase = nursery_child_hold(c);
 	if (phase == CHILD_IDLE || phase == CHILD_DONE) {
@@ -791,7 +832,8 @@ int nursery_child_join(struct nursery_child *c)
 		nursery_child_release(c);
 		local_irq_enable();
 		/* Ours and not counted, so the nursery stays. */
-		run_here(n, c);
+		if (!run_here(n, c))
+			goto again;
 		return READ_ONCE(c->result);
 	}
 	/* Held, so it has not finished: its end will see that we wait. */

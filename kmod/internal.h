@@ -54,6 +54,8 @@
  *   SPREAD	a worker may have children in its slots that it has not started. Set by
  *		the worker, after it has shown them; taken back under nursery->lock,
  *		by who then looks at all and finds none
+ *   DUE	a parked child's time has come; the timer does not look for more of them.
+ *		Set and cleared under nursery->lock, by who then finds none
  *   HELD	somebody has looked, under nursery->lock, at what the joiner has on its
  *		stack; the joiner takes the lock before it closes
  */
@@ -66,6 +68,7 @@ enum nursery_state {
 	NURSERY_HELD		= BIT(5),
 	NURSERY_SPREAD		= BIT(6),
 	NURSERY_TIMED		= BIT(7),	/* has been in the queue of timer.c */
+	NURSERY_DUE		= BIT(9),	/* parked children may be; see park.c */
 	NURSERY_COUNT		= BIT(16),	/* one child */
 };
 
@@ -83,6 +86,7 @@ static inline s64 nursery_count(s64 state)
  *   LIVE, WAITS -> SUBMITTED -> LIVE		its executor takes children one by one;
  *						nursery->lock
  *   IDLE, DONE -> EXTERNAL -> ENDING		begin, complete
+ *   LIVE -> PARKED -> LIVE			see park.c; nursery->lock
  *   LIVE, ENDING -> DONE			it has finished, or was skipped
  *
  * Who starts a LIVE child is settled by the list or the slot that it is in, not
@@ -99,11 +103,15 @@ enum nursery_child_state {
 	CHILD_EXTERNAL,		/* in nursery->others, hardware */
 	CHILD_ENDING,		/* the same, completed and not yet ended */
 	CHILD_DONE,
+	CHILD_PARKED,		/* in nursery->parked or told */
 	CHILD_PHASE	= 7,
 	/* BIT(3) is NURSERY_CHILD_CANCELLED, as nursery_child_cancelled() is inline */
 	CHILD_WAITED	= BIT(4),	/* somebody sleeps until it has finished */
 	CHILD_HELD	= BIT(5),	/* somebody looks at it: it does not become DONE */
 	CHILD_TELLS	= BIT(6),	/* its end is told: it ends with nursery->lock */
+	CHILD_UNPARKED	= BIT(10),	/* before it parks: then it does not */
+	CHILD_STARTED	= BIT(12),	/* has parked, and not been run again */
+	CHILD_TOLD	= BIT(13),	/* has been run again, or will be, to see the cancel */
 };
 
 static inline unsigned int child_phase(int state)
@@ -207,21 +215,35 @@ static inline struct nursery_child *nursery_linked(struct llist_node *node)
 	return llist_entry(node, struct nursery_child, link);
 }
 
-/* Is there something to be started that nobody has taken? A look. */
+/* Is there something to be started that nobody has taken? A look. Without max_active. */
 static inline bool nursery_ready_any(const struct nursery *n)
 {
-	return !llist_empty(&n->inbox) || !llist_empty(&n->packs);
+	return !llist_empty(&n->inbox) || !llist_empty(&n->packs) ||
+	       atomic64_read(&n->state) & NURSERY_DUE;
+}
+
+/* With max_active: is it somebody's turn? Context: nursery->lock held. */
+static inline bool nursery_has_turn(const struct nursery *n)
+{
+	return (!list_empty(&n->ready) || atomic64_read(&n->state) & NURSERY_DUE) &&
+	       n->nr_active < n->max_active;
 }
 
 /* child.c */
 void nursery_child_end(struct nursery *n, struct nursery_child *c, int result);
-unsigned int nursery_children_skip(struct nursery *n, struct llist_node *list);
+unsigned int nursery_children_skip(struct nursery *n, struct llist_node **list);
+int nursery_admit(struct nursery *n, struct nursery_child *c, unsigned int phase);
+void nursery_child_queue(struct nursery *n, struct nursery_child *c,
+			 const struct nursery_executor *e);
+void nursery_child_make_ready(struct nursery *n, struct nursery_child *c);
 bool nursery_child_unpin(struct nursery *n, struct nursery_child *c);
 void nursery_child_end_external(struct nursery_child *c);
 bool nursery_child_take(struct nursery *n, struct nursery_child *c, bool to_run);
 bool nursery_child_retract(struct nursery *n, struct nursery_child *c);
 unsigned int nursery_child_hold(struct nursery_child *c);
 void nursery_child_release(struct nursery_child *c);
+void nursery_wait_for_handlers(struct nursery *n, struct nursery_child *c);
+void nursery_wake_to_help(struct nursery *n);
 void nursery_submit_waiting(struct nursery *n);
 bool nursery_submit_to_threads(struct nursery *n);
 bool nursery_has_submitted(struct nursery *n, bool for_threads);
@@ -318,6 +340,17 @@ static inline void nursery_offer(struct nursery *n)
 		     !READ_ONCE(READ_ONCE(n->executor)->queue.due)))
 		__nursery_offer(n, state);
 }
+
+/* park.c */
+void nursery_child_park(struct nursery *n, struct nursery_child *c);
+bool nursery_child_starts(struct nursery_child *c);
+void nursery_child_tell(struct nursery_child *c);
+ktime_t nursery_first_parked(const struct nursery *n);
+void nursery_parked_expire(struct nursery *n, ktime_t now);
+unsigned int nursery_take_due(struct nursery *n, struct nursery_child **to, unsigned int room);
+struct llist_node *nursery_take_parked(struct nursery *n, unsigned int room);
+bool nursery_parked_remove(struct nursery *n, struct nursery_child *c);
+struct nursery_child *nursery_next_parked(struct nursery *n, struct nursery_child *c);
 
 /* cancel.c */
 void nursery_fail(struct nursery *n, int error);

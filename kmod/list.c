@@ -137,10 +137,11 @@ static void add_children(struct snapshot *s, struct nursery *n, u32 depth)
 		add_unstarted(s, list, depth);
 		nursery_ready_put(n, list);
 	}
-	if (!n->max_active)
-		return;
-	list_for_each_entry(c, &n->ready, node)
-		add_child(s, c, depth, NURSERY_STATE_WAITING, NULL);
+	if (n->max_active)
+		list_for_each_entry(c, &n->ready, node)
+			add_child(s, c, depth, NURSERY_STATE_WAITING, NULL);
+	for (c = nursery_next_parked(n, NULL); c && s->nr < s->room; c = nursery_next_parked(n, c))
+		add_child(s, c, depth, NURSERY_STATE_PARKED, NULL);
 }
 
 /* Not finished, as far as their workers have told. Context: nursery->lock held. */

@@ -371,7 +371,7 @@ static bool has_some(struct nursery *n)
 		return false;
 	raw_spin_lock_irqsave(&n->lock, flags);
 	if (n->max_active)
-		some = !list_empty(&n->ready) && nursery_has_place(n);
+		some = nursery_has_turn(n);
 	else
 		some = nursery_workers_have_some(n);
 	raw_spin_unlock_irqrestore(&n->lock, flags);

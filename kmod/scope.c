@@ -62,6 +62,8 @@ void __nursery_init(struct nursery *n, const struct nursery_params *params,
 	n->resources = NULL;
 	timerqueue_init(&n->timer);
 	n->deadline = KTIME_MAX;
+	n->parked = RB_ROOT;
+	n->told = RB_ROOT;
 	n->error = 0;
 	n->cause = 0;
 	n->flags = params->flags & NURSERY_USER_FLAGS;
@@ -209,8 +211,7 @@ static bool has_some(struct nursery *n)
 	if (!n->max_active && nursery_ready_any(n))
 		return true;
 	raw_spin_lock_irq(&n->lock);
-	some = n->max_active ? !list_empty(&n->ready) && nursery_has_place(n) :
-			       nursery_workers_have_some(n);
+	some = n->max_active ? nursery_has_turn(n) : nursery_workers_have_some(n);
 	raw_spin_unlock_irq(&n->lock);
 	return some;
 }

@@ -41,8 +41,12 @@ static bool is_queued(const struct nursery *n)
 /* When something is to happen next. Context: nursery->lock held. */
 static ktime_t next_event(struct nursery *n)
 {
+	s64 state = atomic64_read(&n->state);
 	/* A deadline that has passed is over: it has cancelled, or is about to. */
-	return atomic64_read(&n->state) & NURSERY_CANCELLED ? KTIME_MAX : n->deadline;
+	ktime_t when = state & NURSERY_CANCELLED ? KTIME_MAX : n->deadline;
+
+	/* Who takes those that are due looks for the next one. */
+	return state & NURSERY_DUE ? when : min(when, nursery_first_parked(n));
 }
 
 /*
@@ -77,16 +81,20 @@ static void events(struct nursery *n, ktime_t now)
 {
 	bool timed_out;
 
-	/* Closed: there is nothing that could be cancelled. */
+	/* Closed: there are no children to be cancelled or run. */
 	if (nursery_keep(n))
 		return;
 	raw_spin_lock(&n->lock);
-	timed_out = n->deadline <= now;
+	timed_out = n->deadline <= now && !nursery_cancelled(n);
 	if (!timed_out)
-		nursery_timer_set(n);
+		nursery_parked_expire(n, now);
 	raw_spin_unlock(&n->lock);
 	if (timed_out)
 		nursery_cancel(n, -ETIMEDOUT);
+	raw_spin_lock(&n->lock);
+	nursery_timer_set(n);
+	raw_spin_unlock(&n->lock);
+	nursery_offer_rest(n);
 	nursery_uncount(n, 1);
 }
 

@@ -60,6 +60,9 @@
 #define RANGE_HELD		BIT(17)
 #define RANGE_FLAGS		(RANGE_RUNNING | RANGE_HELD)
 
+/* child->state: something is to be looked at before its function is called. */
+#define CHILD_SPECIAL	(NURSERY_CHILD_CANCELLED | CHILD_STARTED | CHILD_UNPARKED)
+
 /* May this task run one more child on top of what it has on its stack? */
 bool nursery_room_to_help(void)
 {
@@ -189,11 +192,38 @@ static bool steal(struct nursery *n, struct nursery_worker *w)
 	return false;
 }
 
+/* Take children that were parked, and whose time has come. Context: nursery->lock held. */
+static bool take_due(struct nursery *n, struct nursery_worker *w)
+{
+	unsigned int nr = nursery_take_due(n, w->slots, NURSERY_CHUNK);
+
+	if (!nr)
+		return false;
+	show(w, nr);
+	if (nr > 1)
+		spread(n, w);
+	if (nr > 1 || nursery_ready_any(n))
+		nursery_offer(n);
+	return true;
+}
+
+/* With a bound, those queue behind others. Context: nursery->lock held. */
+static void queue_due(struct nursery *n)
+{
+	struct nursery_child *due[NURSERY_CHUNK];
+	unsigned int i, nr;
+
+	nr = nursery_take_due(n, due, NURSERY_CHUNK);
+	for (i = 0; i < nr; i++)
+		nursery_child_queue(n, due[i], n->executor);
+}
+
 /* With a bound: the child whose turn it is. Context: nursery->lock held. */
 static bool take_in_order(struct nursery *n, struct nursery_worker *w)
 {
 	struct nursery_child *c;
 
+	queue_due(n);
 	if (list_empty(&n->ready) || !nursery_has_place(n))
 		return false;
 	c = list_first_entry(&n->ready, struct nursery_child, node);
@@ -204,7 +234,7 @@ static bool take_in_order(struct nursery *n, struct nursery_worker *w)
 	child_set_phase(c, CHILD_LIVE);
 	w->slots[0] = c;
 	show(w, 1);
-	if (!list_empty(&n->ready) && nursery_has_place(n))
+	if (nursery_has_turn(n))
 		nursery_offer(n);
 	return true;
 }
@@ -217,7 +247,7 @@ bool nursery_worker_take_locked(struct nursery *n, struct nursery_worker *w)
 {
 	if (n->max_active)
 		return take_in_order(n, w);
-	return take_ready(n, w) || steal(n, w);
+	return take_ready(n, w) || take_due(n, w) || steal(n, w);
 }
 
 /* The same, without nursery->lock held. Context: Process context. */
@@ -229,7 +259,7 @@ bool nursery_worker_take(struct nursery *n, struct nursery_worker *w)
 		if (take_ready(n, w))
 			return true;
 		/* A look: who spreads some later offers them. */
-		if (!(atomic64_read(&n->state) & NURSERY_SPREAD))
+		if (!(atomic64_read(&n->state) & (NURSERY_SPREAD | NURSERY_DUE)))
 			return false;
 	}
 	raw_spin_lock_irq(&n->lock);
@@ -389,7 +419,7 @@ static int run(struct nursery *n, struct nursery_child *c)
 	bool looked_at;
 	int result;
 
-	if (unlikely(nursery_child_cancelled(c)))
+	if (unlikely(atomic_read(&c->state) & CHILD_SPECIAL) && !nursery_child_starts(c))
 		return -ECANCELED;
 	looked_at = nursery_dep_acquire(n);
 	result = c->fn(c);
@@ -413,32 +443,67 @@ static noinline void give_back(struct nursery *n, struct nursery_worker *w)
 }
 
 /*
- * Run all that is in the slots, or up to worker->end. Each child is ended here, after it
- * has been taken out.
+ * Run a child that has been shown as running, and end it after it has been taken out.
+ *
+ * Return: the next one, shown as running; or NULL.
+ */
+static struct nursery_child *run_one(struct nursery *n, struct nursery_worker *w,
+				     struct nursery_child *c)
+{
+	struct nursery_child *next;
+	int result = run(n, c);
+
+	if (unlikely(w->end && time_after(jiffies, w->end)))
+		give_back(n, w);
+	next = step(n, w);
+	if (unlikely(result == NURSERY_PARK)) {
+		nursery_child_park(n, c);
+		return next;
+	}
+	nursery_child_end(n, c, result);
+	/* Written here alone; a listing that reads it may be late. */
+	WRITE_ONCE(w->finished, w->finished + 1);
+	return next;
+}
+
+/* The nursery is cancelled. What has not been started does not start; nor do others come. */
+static noinline void run_cancelled(struct nursery *n, struct nursery_worker *w)
+{
+	struct llist_node *list, *next;
+	struct nursery_child *c = given(w);
+
+	list = disown(w, 0);
+	w->finished += nursery_children_skip(n, &list);
+	if (c) {
+		nursery_child_tell(c);
+		run_one(n, w, c);
+	}
+	/* Those that had parked see that they are cancelled. */
+	for (; list; list = next) {
+		next = list->next;
+		c = nursery_linked(list);
+		nursery_child_tell(c);
+		nursery_worker_give(w, c);
+		run_one(n, w, c);
+	}
+}
+
+/*
+ * Run all that is in the slots, or up to worker->end.
  *
  * Context: Process context, no locks held.
  */
 void nursery_worker_run(struct nursery *n, struct nursery_worker *w)
 {
-	struct nursery_child *c, *next;
-	int result;
+	struct nursery_child *c;
 
-	c = given(w);
 	/* They have been shown; one that was marked after this look is found there. */
 	if (unlikely(atomic64_read(&n->state) & NURSERY_CANCELLED)) {
-		w->finished += nursery_children_skip(n, disown(w, 0));
-		if (c)
-			atomic_or(NURSERY_CHILD_CANCELLED, &c->state);
+		run_cancelled(n, w);
+		return;
 	}
-	for (c = c ?: step(n, w); c; c = next) {
-		result = run(n, c);
-		if (unlikely(w->end && time_after(jiffies, w->end)))
-			give_back(n, w);
-		next = step(n, w);
-		nursery_child_end(n, c, result);
-		/* Written here alone; a listing that reads it may be late. */
-		WRITE_ONCE(w->finished, w->finished + 1);
-	}
+	for (c = given(w) ?: step(n, w); c; )
+		c = run_one(n, w, c);
 }
 
 /*

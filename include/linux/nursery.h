@@ -39,9 +39,13 @@ struct nursery_waiter;
  * Context: Process context, may sleep. Runs on the executor or in the context
  *          of a joiner that helps.
  * Return: 0 or a negative errno. -ECANCELED from a cancelled child is not an
- *         error (I7).
+ *         error (I7). %NURSERY_PARK: not finished, to be called again; see
+ *         nursery_child_unpark().
  */
 typedef int (*nursery_fn_t)(struct nursery_child *child);
+
+/* What a child's function returns to be called again later, and to hold no thread meanwhile. */
+#define NURSERY_PARK	1
 
 /**
  * DOC: flags of a nursery
@@ -195,6 +199,8 @@ struct nursery {
 	struct nursery_resource		*resources;	/* last in first */
 	struct timerqueue_node		timer;		/* the first of its events; see timer.c */
 	ktime_t				deadline;	/* cancel(-ETIMEDOUT) */
+	struct rb_root			parked;		/* children, by timer; see park.c */
+	struct rb_root			told;		/* the same, that know of the cancel */
 	int				error;		/* the first real error */
 	int				cause;		/* why it was cancelled */
 
@@ -227,22 +233,28 @@ struct nursery_child {
 	nursery_fn_t		fn;		/* NULL: external, hardware */
 	void			(*done)(struct nursery_child *c);
 	union {
-		struct {			/* to be started; see ready.c */
-			struct llist_node	link;
-			struct llist_node	pack;
+		struct {
+			union {
+				struct {		/* to be started; see ready.c */
+					struct llist_node	link;
+					struct llist_node	pack;
+				};
+				struct list_head	node;	/* the same, with max_active */
+				struct hlist_node	other;	/* in nursery->others */
+				ktime_t			until;	/* runs, and is to park */
+			};
+			union {
+				struct {		/* given to an executor, or to be */
+					struct nursery_runner		runner;
+					const struct nursery_executor	*executor;
+				};
+				struct {		/* else; nursery->lock */
+					struct nursery_cancel_handler	*handlers;
+					unsigned int			pins;	/* it cannot end */
+				};
+			};
 		};
-		struct list_head	node;	/* the same, with max_active: nursery->ready */
-		struct hlist_node	other;	/* in nursery->others */
-	};
-	union {
-		struct {			/* given to an executor, or to be */
-			struct nursery_runner		runner;
-			const struct nursery_executor	*executor;
-		};
-		struct {			/* else; nursery->lock */
-			struct nursery_cancel_handler	*handlers;
-			unsigned int			pins;	/* what keeps it from ending */
-		};
+		struct timerqueue_node	timer;	/* parked; see park.c */
 	};
 	atomic_t		state;		/* enum nursery_child_state and flags */
 	int			result;
@@ -359,8 +371,11 @@ void nursery_child_init(struct nursery_child *c, nursery_fn_t fn,
 int nursery_spawn(struct nursery *n, struct nursery_child *c);
 int nursery_spawn_on(struct nursery *n, struct nursery_child *c,
 		     const struct nursery_executor *e);
+int nursery_spawn_delayed(struct nursery *n, struct nursery_child *c, ktime_t delay);
 int nursery_child_begin(struct nursery *n, struct nursery_child *c);
 void nursery_child_complete(struct nursery_child *c, int result);
+void nursery_child_unpark(struct nursery_child *c);
+int nursery_child_park_until(struct nursery_child *c, ktime_t when);
 int nursery_child_join(struct nursery_child *c);
 
 /* cancellation */

@@ -98,6 +98,8 @@ static const char *state_name(const struct nursery_entry *e)
 		return "queued";
 	case NURSERY_STATE_RUNNING:
 		return "running";
+	case NURSERY_STATE_PARKED:
+		return "parked";
 	default:
 		return "unknown";
 	}

@@ -93,6 +93,8 @@ DECLARE_EVENT_CLASS(nursery_child,
 
 DEFINE_EVENT(nursery_child, nursery_spawn,
 	TP_PROTO(const struct nursery *n, const struct nursery_child *c), TP_ARGS(n, c));
+DEFINE_EVENT(nursery_child, nursery_child_park,
+	TP_PROTO(const struct nursery *n, const struct nursery_child *c), TP_ARGS(n, c));
 DEFINE_EVENT(nursery_child, nursery_child_done,
 	TP_PROTO(const struct nursery *n, const struct nursery_child *c), TP_ARGS(n, c));
 

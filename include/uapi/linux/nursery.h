@@ -154,6 +154,7 @@ enum nursery_entry_kind {
  * @NURSERY_STATE_WAITING: child: held back by the nursery's bound
  * @NURSERY_STATE_QUEUED: child: given to the executor
  * @NURSERY_STATE_RUNNING: child: started
+ * @NURSERY_STATE_PARKED: child: waits for a time or to be told, on no thread
  */
 enum nursery_entry_state {
 	NURSERY_STATE_OPEN	= 1,
@@ -161,6 +162,7 @@ enum nursery_entry_state {
 	NURSERY_STATE_WAITING	= 3,
 	NURSERY_STATE_QUEUED	= 4,
 	NURSERY_STATE_RUNNING	= 5,
+	NURSERY_STATE_PARKED	= 6,
 };
 
 #define NURSERY_ENTRY_CANCELLED	(1U << 0)
