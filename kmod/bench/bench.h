@@ -60,6 +60,6 @@ void peer_wq_stop(void);
 
 extern const struct bench_workload bench_empty, bench_compute, bench_sleep, bench_many,
 				   bench_tree, bench_thread, bench_chain, bench_external,
-				   bench_hardirq, bench_cancel, bench_memory;
+				   bench_hardirq, bench_cancel, bench_parked, bench_memory;
 
 #endif /* _NURSERY_BENCH_BENCH_H */

@@ -22,6 +22,7 @@
 static const struct bench_workload *const workloads[] = {
 	&bench_memory, &bench_empty, &bench_compute, &bench_sleep, &bench_thread,
 	&bench_many, &bench_chain, &bench_external, &bench_hardirq, &bench_cancel, &bench_tree,
+	&bench_parked,
 };
 
 static DEFINE_MUTEX(lock);	/* the results, and one run at a time */
