@@ -12,16 +12,19 @@
  *
  * Nested nurseries are cancelled with -ECANCELED and not with the cause: what
  * their joins return then is not an error to their parents (I7), and the cause
- * is told once, by the nursery that was cancelled.
+ * is told once, by the nursery that was cancelled. What code cancelled it is the
+ * same for all: the address is for whoever wants to know why.
  */
 #include <linux/export.h>
+#include <linux/instruction_pointer.h>
 #include <linux/nursery_op.h>
 
 #include "internal.h"
 #include "trace.h"
 
-/* What the first pass collects for the second. */
+/* What the first pass collects for the second; and by what code this cancel is. */
 struct cancel_batch {
+	unsigned long canceller;
 	struct nursery_child *unstarted;	/* the first of each list, by pack */
 	struct nursery_cancel_handler *handlers;
 };
@@ -93,7 +96,7 @@ static void mark_other(struct nursery *n, struct nursery_child *c, struct cancel
 }
 
 /* Set the flag, unless it is set or too late. Context: nursery->lock held. */
-static bool mark_state(struct nursery *n, int cause)
+static bool mark_state(struct nursery *n, int cause, unsigned long canceller)
 {
 	s64 old = atomic64_read(&n->state);
 
@@ -102,6 +105,7 @@ static bool mark_state(struct nursery *n, int cause)
 			return false;
 		/* Read by who sees the flag. Written here alone, under the lock. */
 		n->cause = cause;
+		n->canceller = canceller;
 		/* Fully ordered, then the look at what workers have: see worker.c. */
 	} while (!atomic64_try_cmpxchg(&n->state, &old, old | NURSERY_CANCELLED));
 	return true;
@@ -116,7 +120,7 @@ static void mark_nursery(struct nursery *n, int cause, struct cancel_batch *batc
 	struct hlist_node *next;
 
 	raw_spin_lock(&n->lock);
-	if (!mark_state(n, cause)) {
+	if (!mark_state(n, cause, batch->canceller)) {
 		raw_spin_unlock(&n->lock);
 		return;
 	}
@@ -155,6 +159,7 @@ static void mark_subtree(struct nursery *root, int cause, struct cancel_batch *b
 static void call_handler(struct nursery_cancel_handler *h)
 {
 	struct nursery_child *c = h->child;
+	unsigned long by = (unsigned long)h->fn;
 	struct nursery *n = c->nursery;
 	unsigned long flags;
 	bool end;
@@ -172,7 +177,7 @@ static void call_handler(struct nursery_cancel_handler *h)
 	end = nursery_child_unpin(n, c);
 	raw_spin_unlock_irqrestore(&n->lock, flags);
 	if (end)
-		nursery_child_end_external(c);
+		nursery_child_end_external(c, by);
 }
 
 /*
@@ -237,6 +242,18 @@ static void carry_out(struct cancel_batch *batch)
 	}
 }
 
+/* nursery_cancel(), by the code at @canceller. Context: Any. */
+void nursery_cancel_by(struct nursery *n, int cause, unsigned long canceller)
+{
+	struct cancel_batch batch = { .canceller = canceller };
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&nursery_tree_lock, flags);
+	mark_subtree(n, cause, &batch);
+	raw_spin_unlock_irqrestore(&nursery_tree_lock, flags);
+	carry_out(&batch);
+}
+
 /**
  * nursery_cancel - ask all children to stop
  * @n: the nursery
@@ -252,13 +269,7 @@ static void carry_out(struct cancel_batch *batch)
  */
 void nursery_cancel(struct nursery *n, int cause)
 {
-	struct cancel_batch batch = { };
-	unsigned long flags;
-
-	raw_spin_lock_irqsave(&nursery_tree_lock, flags);
-	mark_subtree(n, cause, &batch);
-	raw_spin_unlock_irqrestore(&nursery_tree_lock, flags);
-	carry_out(&batch);
+	nursery_cancel_by(n, cause, _RET_IP_);
 }
 EXPORT_SYMBOL_GPL(nursery_cancel);
 
@@ -310,7 +321,7 @@ static void mark_opened_by(struct nursery *n, const struct nursery_child *c,
  */
 void nursery_child_cancel(struct nursery_child *c)
 {
-	struct cancel_batch batch = { };
+	struct cancel_batch batch = { .canceller = _RET_IP_ };
 	unsigned long flags;
 	struct nursery *n;
 
@@ -388,8 +399,8 @@ static bool mark_id(struct nursery *root, u64 id, int cause, struct cancel_batch
  */
 int nursery_cancel_id(struct nursery *within, u64 id, int cause)
 {
+	struct cancel_batch batch = { .canceller = _RET_IP_ };
 	struct nursery *root = NULL;
-	struct cancel_batch batch = { };
 	unsigned long flags;
 	bool found = false;
 
@@ -420,8 +431,62 @@ bool nursery_cancelled(const struct nursery *n)
 }
 EXPORT_SYMBOL_GPL(nursery_cancelled);
 
-/* A child failed: keep the first error, and cancel its siblings. Context: Any. */
-void nursery_fail(struct nursery *n, int error)
+/* Was it? Then its cause and who did it may be read, which do not change any more. */
+static bool was_cancelled(const struct nursery *n)
+{
+	/* Pairs with mark_state(), which writes them before it sets the flag. */
+	return atomic64_read_acquire(&n->state) & NURSERY_CANCELLED;
+}
+
+/**
+ * nursery_cancel_cause - why has this nursery been cancelled?
+ * @n: the nursery
+ *
+ * Context: Any.
+ * Return: what nursery_cancel() was given, which may be 0; -ETIMEDOUT of a deadline; the
+ *	   error of the child that failed; -ECANCELED if something above was cancelled.
+ *	   0 if @n has not been cancelled: nursery_cancelled() tells these apart.
+ */
+int nursery_cancel_cause(const struct nursery *n)
+{
+	return was_cancelled(n) ? n->cause : 0;
+}
+EXPORT_SYMBOL_GPL(nursery_cancel_cause);
+
+/**
+ * nursery_canceller - what code has cancelled this nursery?
+ * @n: the nursery
+ *
+ * For messages: print it with %pS. It is where nursery_cancel() of @n or of a nursery
+ * above it was called, or nursery_child_cancel() of a child above; for a child
+ * that failed its function, or where it was completed; for a deadline
+ * nursery_set_deadline().
+ *
+ * Context: Any.
+ * Return: an address in the kernel's text; NULL if @n has not been cancelled.
+ */
+void *nursery_canceller(const struct nursery *n)
+{
+	return was_cancelled(n) ? (void *)n->canceller : NULL;
+}
+EXPORT_SYMBOL_GPL(nursery_canceller);
+
+/*
+ * Who cancelled @c, which is cancelled: a child has no room to keep it, its nursery has.
+ *
+ * Context: nursery_tree_lock held.
+ */
+unsigned long nursery_child_canceller(const struct nursery_child *c)
+{
+	return (unsigned long)nursery_canceller(c->nursery) ?: (unsigned long)nursery_child_cancel;
+}
+
+/*
+ * A child failed, by the code at @by: keep the first error, and cancel its siblings.
+ *
+ * Context: Any.
+ */
+void nursery_fail(struct nursery *n, int error, unsigned long by)
 {
 	unsigned long flags;
 
@@ -431,7 +496,7 @@ void nursery_fail(struct nursery *n, int error)
 	raw_spin_unlock_irqrestore(&n->lock, flags);
 
 	if (!(n->flags & NURSERY_SUPERVISE))
-		nursery_cancel(n, error);
+		nursery_cancel_by(n, error, by);
 }
 
 /**

@@ -508,7 +508,7 @@ static noinline void end_slowly(struct nursery *n, struct nursery_child *c, int 
 	bool finished;
 
 	if (is_error(c, result))
-		nursery_fail(n, result);
+		nursery_fail(n, result, (unsigned long)c->fn);
 	do {
 		raw_spin_lock_irq(&n->lock);
 		nursery_drop_handlers(c);
@@ -608,8 +608,13 @@ unsigned int nursery_children_skip(struct nursery *n, struct llist_node **list)
 	return nr;
 }
 
-/* End an external child that has completed and has no pins. Context: Any; counted here. */
-void nursery_child_end_external(struct nursery_child *c)
+/*
+ * End an external child that has completed and has no pins. If it failed, it is the code at
+ * @by that cancels its siblings.
+ *
+ * Context: Any; counted here.
+ */
+void nursery_child_end_external(struct nursery_child *c, unsigned long by)
 {
 	void (*done)(struct nursery_child *c) = c->done;
 	struct nursery *n = c->nursery;
@@ -619,7 +624,7 @@ void nursery_child_end_external(struct nursery_child *c)
 
 	/* Still counted, so @n stays for the cancel. */
 	if (is_error(c, result))
-		nursery_fail(n, result);
+		nursery_fail(n, result, by);
 	trace_nursery_child_done(n, c);
 
 	raw_spin_lock_irqsave(&n->lock, flags);
@@ -719,7 +724,7 @@ void nursery_child_complete(struct nursery_child *c, int result)
 	end = nursery_child_unpin(n, c);
 	raw_spin_unlock_irqrestore(&n->lock, flags);
 	if (end)
-		nursery_child_end_external(c);
+		nursery_child_end_external(c, _RET_IP_);
 }
 EXPORT_SYMBOL_GPL(nursery_child_complete);
 

@@ -237,7 +237,7 @@ void nursery_child_queue(struct nursery *n, struct nursery_child *c,
 			 const struct nursery_executor *e);
 void nursery_child_make_ready(struct nursery *n, struct nursery_child *c);
 bool nursery_child_unpin(struct nursery *n, struct nursery_child *c);
-void nursery_child_end_external(struct nursery_child *c);
+void nursery_child_end_external(struct nursery_child *c, unsigned long by);
 bool nursery_child_take(struct nursery *n, struct nursery_child *c, bool to_run);
 bool nursery_child_retract(struct nursery *n, struct nursery_child *c);
 unsigned int nursery_child_hold(struct nursery_child *c);
@@ -353,7 +353,9 @@ bool nursery_parked_remove(struct nursery *n, struct nursery_child *c);
 struct nursery_child *nursery_next_parked(struct nursery *n, struct nursery_child *c);
 
 /* cancel.c */
-void nursery_fail(struct nursery *n, int error);
+void nursery_cancel_by(struct nursery *n, int cause, unsigned long canceller);
+unsigned long nursery_child_canceller(const struct nursery_child *c);
+void nursery_fail(struct nursery *n, int error, unsigned long by);
 int nursery_cancel_id(struct nursery *within, u64 id, int cause);
 void nursery_drop_handlers(struct nursery_child *c);
 

@@ -66,6 +66,7 @@ void __nursery_init(struct nursery *n, const struct nursery_params *params,
 	n->told = RB_ROOT;
 	n->error = 0;
 	n->cause = 0;
+	n->canceller = 0;
 	n->flags = params->flags & NURSERY_USER_FLAGS;
 	n->name = params->name ?: "nursery";
 	nursery_tree_add(n, params->parent, params->outer);

@@ -90,7 +90,7 @@ static void events(struct nursery *n, ktime_t now)
 		nursery_parked_expire(n, now);
 	raw_spin_unlock(&n->lock);
 	if (timed_out)
-		nursery_cancel(n, -ETIMEDOUT);
+		nursery_cancel_by(n, -ETIMEDOUT, (unsigned long)nursery_set_deadline);
 	raw_spin_lock(&n->lock);
 	nursery_timer_set(n);
 	raw_spin_unlock(&n->lock);

@@ -82,6 +82,7 @@ void nursery_tree_add(struct nursery *n, struct nursery_child *parent, struct nu
 	hlist_add_head(&n->sibling, &up->nested);
 	if (parent ? nursery_child_cancelled(parent) : nursery_cancelled(outer)) {
 		n->cause = -ECANCELED;
+		n->canceller = parent ? nursery_child_canceller(parent) : outer->canceller;
 		atomic64_or(NURSERY_CANCELLED, &n->state);
 	}
 	raw_spin_unlock_irqrestore(&nursery_tree_lock, flags);

@@ -202,7 +202,8 @@ struct nursery {
 	struct rb_root			parked;		/* children, by timer; see park.c */
 	struct rb_root			told;		/* the same, that know of the cancel */
 	int				error;		/* the first real error */
-	int				cause;		/* why it was cancelled */
+	int				cause;		/* why it was cancelled ... */
+	unsigned long			canceller;	/* ... and by what code */
 
 	/* tree: see tree.c */
 	unsigned long			above;		/* the child or nursery around it */
@@ -383,6 +384,8 @@ int nursery_child_join(struct nursery_child *c);
 void nursery_cancel(struct nursery *n, int cause);
 void nursery_child_cancel(struct nursery_child *c);
 bool nursery_cancelled(const struct nursery *n);
+int nursery_cancel_cause(const struct nursery *n);
+void *nursery_canceller(const struct nursery *n);
 int nursery_on_cancel(struct nursery_child *c, struct nursery_cancel_handler *h,
 		      void (*fn)(struct nursery_cancel_handler *h));
 void nursery_off_cancel(struct nursery_cancel_handler *h);

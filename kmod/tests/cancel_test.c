@@ -151,6 +151,146 @@ static void i3_cancel_travels_down_from_outer(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, nursery_join(&outer), 0);
 }
 
+/* Known by its address, as who cancels. */
+static noinline void cancel_here(struct nursery *n)
+{
+	nursery_cancel(n, -EINTR);
+	barrier();	/* so that it is a call, and not a jump */
+}
+
+static noinline void cancel_child_here(struct nursery_child *c)
+{
+	nursery_child_cancel(c);
+	barrier();
+}
+
+static noinline void fail_here(struct nursery_child *c)
+{
+	nursery_child_complete(c, -EIO);
+	barrier();
+}
+
+/* Is @address in the short function that begins at @fn? */
+static bool is_in(const void *address, const void *fn)
+{
+	return address > fn && address < fn + 256;
+}
+
+static void cause_and_canceller_are_kept(struct kunit *test)
+{
+	struct nursery_params params = { .name = "inner" };
+	struct nursery outer, inner, late;
+	const void *canceller;
+
+	nursery_init(&outer, NULL);
+	params.outer = &outer;
+	nursery_init(&inner, &params);
+	KUNIT_EXPECT_EQ(test, nursery_cancel_cause(&outer), 0);
+	KUNIT_EXPECT_NULL(test, nursery_canceller(&outer));
+
+	cancel_here(&outer);
+	nursery_cancel(&outer, -EIO);	/* the first one stays */
+	canceller = nursery_canceller(&outer);
+	KUNIT_EXPECT_EQ(test, nursery_cancel_cause(&outer), -EINTR);
+	KUNIT_EXPECT_TRUE_MSG(test, is_in(canceller, cancel_here), "it is %pS", canceller);
+
+	/* What is below knows by whom, and that it was not meant itself. */
+	nursery_init(&late, &params);
+	KUNIT_EXPECT_EQ(test, nursery_cancel_cause(&inner), -ECANCELED);
+	KUNIT_EXPECT_PTR_EQ(test, nursery_canceller(&inner), canceller);
+	KUNIT_EXPECT_EQ(test, nursery_cancel_cause(&late), -ECANCELED);
+	KUNIT_EXPECT_PTR_EQ(test, nursery_canceller(&late), canceller);
+
+	nursery_join(&late);
+	nursery_join(&inner);
+	KUNIT_EXPECT_EQ(test, nursery_join(&outer), -EINTR);
+	/* And after the join, too. */
+	KUNIT_EXPECT_EQ(test, nursery_cancel_cause(&outer), -EINTR);
+	KUNIT_EXPECT_PTR_EQ(test, nursery_canceller(&outer), canceller);
+}
+
+static void canceller_of_a_failure_is_the_child(struct kunit *test)
+{
+	struct nursery_child transfer;
+	struct nursery n;
+	struct probe p;
+
+	nursery_init(&n, NULL);
+	probe_init(&p, -EIO);
+	nursery_spawn(&n, &p.child);
+	KUNIT_EXPECT_EQ(test, nursery_join(&n), -EIO);
+	KUNIT_EXPECT_EQ(test, nursery_cancel_cause(&n), -EIO);
+	KUNIT_EXPECT_PTR_EQ(test, nursery_canceller(&n), (void *)probe_run);
+
+	nursery_init(&n, NULL);
+	nursery_child_init(&transfer, NULL, NULL);
+	nursery_child_begin(&n, &transfer);
+	fail_here(&transfer);
+	KUNIT_EXPECT_TRUE_MSG(test, is_in(nursery_canceller(&n), fail_here), "it is %pS",
+			      nursery_canceller(&n));
+	KUNIT_EXPECT_EQ(test, nursery_join(&n), -EIO);
+}
+
+static void canceller_of_a_timeout_is_the_deadline(struct kunit *test)
+{
+	struct nursery_child transfer;
+	struct nursery n;
+
+	nursery_init(&n, NULL);
+	nursery_child_init(&transfer, NULL, NULL);
+	nursery_child_begin(&n, &transfer);
+	nursery_set_deadline(&n, ktime_get());
+	while (!nursery_cancelled(&n))
+		msleep(20);
+	KUNIT_EXPECT_EQ(test, nursery_cancel_cause(&n), -ETIMEDOUT);
+	KUNIT_EXPECT_PTR_EQ(test, nursery_canceller(&n), (void *)nursery_set_deadline);
+	nursery_child_complete(&transfer, 0);
+	KUNIT_EXPECT_EQ(test, nursery_join(&n), -ETIMEDOUT);
+}
+
+/* A child that opens two nurseries, the second one later. */
+struct opener {
+	struct nursery_child child;
+	struct nursery first, second;
+	struct completion opened, go_on;
+};
+
+static int opener_run(struct nursery_child *c)
+{
+	struct opener *o = container_of(c, struct opener, child);
+	struct nursery_params params = { .parent = c };
+
+	nursery_init(&o->first, &params);
+	complete(&o->opened);
+	wait_for_completion(&o->go_on);
+	nursery_init(&o->second, &params);
+	nursery_join(&o->second);
+	return nursery_join(&o->first);
+}
+
+static void canceller_of_what_a_child_opened(struct kunit *test)
+{
+	struct opener *o = kunit_kzalloc(test, sizeof(*o), GFP_KERNEL);
+	int err = -1;
+
+	KUNIT_ASSERT_NOT_NULL(test, o);
+	init_completion(&o->opened);
+	init_completion(&o->go_on);
+	nursery_child_init(&o->child, opener_run, NULL);
+	scoped_nursery(n, .name = "outer", .result = &err) {
+		nursery_spawn(n, &o->child);
+		wait_for_completion(&o->opened);
+		cancel_child_here(&o->child);
+		KUNIT_EXPECT_FALSE(test, nursery_cancelled(n));
+		complete(&o->go_on);
+	}
+	KUNIT_EXPECT_EQ(test, err, 0);
+	KUNIT_EXPECT_TRUE_MSG(test, is_in(nursery_canceller(&o->first), cancel_child_here),
+			      "it is %pS", nursery_canceller(&o->first));
+	/* A child has no room to remember by whom, only that it was. */
+	KUNIT_EXPECT_PTR_EQ(test, nursery_canceller(&o->second), (void *)nursery_child_cancel);
+}
+
 static void i6_sleeping_children_wake_at_once(struct kunit *test)
 {
 	struct probe *p = kunit_kcalloc(test, 32, sizeof(*p), GFP_KERNEL);
@@ -377,6 +517,10 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(i3_error_travels_up),
 	KUNIT_CASE(i3_below_a_cancelled_nursery_all_is_cancelled),
 	KUNIT_CASE(i3_cancel_travels_down_from_outer),
+	KUNIT_CASE(cause_and_canceller_are_kept),
+	KUNIT_CASE(canceller_of_a_failure_is_the_child),
+	KUNIT_CASE(canceller_of_a_timeout_is_the_deadline),
+	KUNIT_CASE(canceller_of_what_a_child_opened),
 	KUNIT_CASE(i6_sleeping_children_wake_at_once),
 	KUNIT_CASE(i6_queued_children_never_start),
 	KUNIT_CASE(i6_cancel_of_one_child_leaves_the_others),

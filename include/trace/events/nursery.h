@@ -61,15 +61,17 @@ TRACE_EVENT(nursery_cancel,
 	TP_STRUCT__entry(
 		__field(u64, id)
 		__field(int, cause)
+		__field(void *, canceller)
 		__array(char, name, NURSERY_TRACE_NAME)
 	),
 	TP_fast_assign(
 		__entry->id = n->id;
 		__entry->cause = n->cause;
+		__entry->canceller = (void *)n->canceller;
 		strscpy(__entry->name, n->name, NURSERY_TRACE_NAME);
 	),
-	TP_printk("nursery=%llu cause=%d name=\"%s\"",
-		  __entry->id, __entry->cause, __entry->name)
+	TP_printk("nursery=%llu cause=%d canceller=%pS name=\"%s\"",
+		  __entry->id, __entry->cause, __entry->canceller, __entry->name)
 );
 
 DECLARE_EVENT_CLASS(nursery_child,
