@@ -10,6 +10,8 @@
  * pinned or not ended child keeps its nursery, so the second pass refers to nothing
  * that can go away.
  *
+ * What is shielded is passed by: see shield.c.
+ *
  * Nested nurseries are cancelled with -ECANCELED and not with the cause: what
  * their joins return then is not an error to their parents (I7), and the cause
  * is told once, by the nursery that was cancelled. What code cancelled it is the
@@ -47,12 +49,28 @@ static void add_unstarted_child(struct cancel_batch *batch, struct nursery_child
 	add_unstarted(batch, &c->link);
 }
 
+/*
+ * Set the flag, or PENDING, if the child is shielded.
+ *
+ * Return: whether it is the flag.
+ */
+static bool mark_flag(struct nursery_child *c)
+{
+	int old = atomic_read(&c->state), flag;
+
+	do {
+		flag = old & CHILD_SHIELDS ? CHILD_PENDING : NURSERY_CHILD_CANCELLED;
+	} while (!atomic_try_cmpxchg(&c->state, &old, old | flag));
+	return flag == NURSERY_CHILD_CANCELLED;
+}
+
 /* Context: child->nursery->lock held, which is the lock of its handlers; it runs. */
 static void mark_running(struct nursery_child *c, struct cancel_batch *batch)
 {
 	struct nursery_cancel_handler *h;
 
-	atomic_or(NURSERY_CHILD_CANCELLED, &c->state);
+	if (!mark_flag(c))
+		return;
 	while ((h = c->handlers)) {
 		c->handlers = h->next;
 		h->state = NURSERY_HANDLER_RUNNING;
@@ -146,13 +164,32 @@ static void mark_nursery(struct nursery *n, int cause, struct cancel_batch *batc
 	raw_spin_unlock(&n->lock);
 }
 
+/*
+ * Has a shielded child opened it? The child was marked before; if it has raised its shield
+ * since then, or lowers it now, it delivers that mark after us, under the same lock.
+ *
+ * Context: nursery_tree_lock held.
+ */
+static bool is_sheltered(const struct nursery *n)
+{
+	const struct nursery_child *parent = nursery_parent(n);
+
+	return parent && child_is_shielded(parent);
+}
+
 /* Context: nursery_tree_lock held. */
 static void mark_subtree(struct nursery *root, int cause, struct cancel_batch *batch)
 {
-	struct nursery *n;
+	struct nursery *n = root;
 
-	for (n = root; n; n = nursery_tree_next(n, root))
+	while (n) {
+		if (n != root && is_sheltered(n)) {
+			n = nursery_tree_pass(n, root);
+			continue;
+		}
 		mark_nursery(n, n == root ? cause : -ECANCELED, batch);
+		n = nursery_tree_next(n, root);
+	}
 }
 
 /* Call a collected handler and drop the pin that it has on its child. */
@@ -287,7 +324,7 @@ static void mark_child(struct nursery *n, struct nursery_child *c, struct cancel
 		return;
 	}
 	/* Who has taken it and not shown it yet will see the mark, and skip it. */
-	atomic_or(NURSERY_CHILD_CANCELLED, &c->state);
+	mark_flag(c);
 	for (w = nursery_first_worker(n); w; w = nursery_next_worker(n, w)) {
 		struct nursery_child *running = nursery_worker_hold(w);
 
@@ -305,8 +342,28 @@ static void mark_opened_by(struct nursery *n, const struct nursery_child *c,
 	struct nursery *below;
 
 	hlist_for_each_entry(below, &n->nested, sibling)
-		if (nursery_parent(below) == c)
+		if (nursery_parent(below) == c && !is_sheltered(below))
 			mark_subtree(below, -ECANCELED, batch);
+}
+
+/*
+ * The flag of @c, which runs here, is set as its last shield has gone: do what else there
+ * is to a cancel.
+ */
+void nursery_cancel_put_off(struct nursery_child *c)
+{
+	struct nursery *n = c->nursery;
+	struct cancel_batch batch = { };
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&nursery_tree_lock, flags);
+	batch.canceller = nursery_child_canceller(c);
+	raw_spin_lock(&n->lock);
+	mark_running(c, &batch);
+	raw_spin_unlock(&n->lock);
+	mark_opened_by(n, c, &batch);
+	raw_spin_unlock_irqrestore(&nursery_tree_lock, flags);
+	carry_out(&batch);
 }
 
 /**

@@ -507,6 +507,8 @@ static noinline void end_slowly(struct nursery *n, struct nursery_child *c, int 
 {
 	bool finished;
 
+	if (unlikely(child_is_shielded(c)))
+		nursery_shield_end(c);
 	if (is_error(c, result))
 		nursery_fail(n, result, (unsigned long)c->fn);
 	do {

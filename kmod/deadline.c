@@ -38,16 +38,24 @@ EXPORT_SYMBOL_GPL(nursery_set_deadline);
  * nursery_effective_deadline - when a nursery is cancelled at the latest
  * @n: the nursery
  *
+ * What is above a shielded child does not count: it cancels nothing below it as long
+ * as the shield is up.
+ *
  * Context: Any.
  * Return: the earliest of its own deadline and those above it; KTIME_MAX: none.
  */
 ktime_t nursery_effective_deadline(const struct nursery *n)
 {
+	const struct nursery_child *parent;
 	ktime_t when = KTIME_MAX;
 
 	/* What is above is there as long as @n is. */
-	for (; n; n = nursery_up(n))
+	for (; n; n = nursery_up(n)) {
 		when = min(when, READ_ONCE(n->deadline));
+		parent = nursery_parent(n);
+		if (parent && child_is_shielded(parent))
+			break;
+	}
 	return when;
 }
 EXPORT_SYMBOL_GPL(nursery_effective_deadline);

@@ -109,14 +109,22 @@ enum nursery_child_state {
 	CHILD_WAITED	= BIT(4),	/* somebody sleeps until it has finished */
 	CHILD_HELD	= BIT(5),	/* somebody looks at it: it does not become DONE */
 	CHILD_TELLS	= BIT(6),	/* its end is told: it ends with nursery->lock */
+	CHILD_PENDING	= BIT(9),	/* a cancel is put off: see shield.c */
 	CHILD_UNPARKED	= BIT(10),	/* before it parks: then it does not */
 	CHILD_STARTED	= BIT(12),	/* has parked, and not been run again */
 	CHILD_TOLD	= BIT(13),	/* has been run again, or will be, to see the cancel */
+	CHILD_SHIELD	= BIT(16),	/* one of them ... */
+	CHILD_SHIELDS	= 0xff * CHILD_SHIELD,	/* ... of so many at most */
 };
 
 static inline unsigned int child_phase(int state)
 {
 	return state & CHILD_PHASE;
+}
+
+static inline bool child_is_shielded(const struct nursery_child *c)
+{
+	return atomic_read(&c->state) & CHILD_SHIELDS;
 }
 
 /* Change the phase and keep the flags. Context: nobody else changes the phase. */
@@ -198,6 +206,7 @@ void nursery_tree_del(struct nursery *n);
 struct nursery_child *nursery_parent(const struct nursery *n);
 struct nursery *nursery_up(const struct nursery *n);
 struct nursery *nursery_tree_next(struct nursery *n, struct nursery *root);
+struct nursery *nursery_tree_pass(struct nursery *n, struct nursery *root);
 struct nursery *nursery_next_root(struct nursery *n);
 bool nursery_runs_here(struct nursery *n);
 bool nursery_child_runs_here(struct nursery_child *c);
@@ -358,6 +367,10 @@ unsigned long nursery_child_canceller(const struct nursery_child *c);
 void nursery_fail(struct nursery *n, int error, unsigned long by);
 int nursery_cancel_id(struct nursery *within, u64 id, int cause);
 void nursery_drop_handlers(struct nursery_child *c);
+void nursery_cancel_put_off(struct nursery_child *c);
+
+/* shield.c */
+void nursery_shield_end(struct nursery_child *c);
 
 /* timer.c */
 void nursery_timer_start(void);

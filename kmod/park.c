@@ -112,6 +112,8 @@ void nursery_child_park(struct nursery *n, struct nursery_child *c)
 
 	c->result = 0;
 	trace_nursery_child_park(n, c);
+	if (unlikely(child_is_shielded(c)))
+		nursery_shield_end(c);
 	raw_spin_lock_irq(&n->lock);
 	nursery_drop_handlers(c);
 	nursery_wait_for_handlers(n, c);

@@ -143,6 +143,18 @@ static struct nursery *younger(const struct nursery *n, const struct hlist_head 
 	return hlist_entry(container_of(prev, struct hlist_node, next), struct nursery, sibling);
 }
 
+/* As nursery_tree_next(), but nothing that is below @n. */
+struct nursery *nursery_tree_pass(struct nursery *n, struct nursery *root)
+{
+	struct nursery *up, *next = NULL;
+
+	for (; !next && n != root; n = up) {
+		up = nursery_up(n);
+		next = younger(n, &up->nested);
+	}
+	return next;
+}
+
 /*
  * The nursery after @n in a pre-order walk of the subtree of @root, or NULL.
  *
@@ -150,13 +162,7 @@ static struct nursery *younger(const struct nursery *n, const struct hlist_head 
  */
 struct nursery *nursery_tree_next(struct nursery *n, struct nursery *root)
 {
-	struct nursery *up, *next = oldest(&n->nested);
-
-	for (; !next && n != root; n = up) {
-		up = nursery_up(n);
-		next = younger(n, &up->nested);
-	}
-	return next;
+	return oldest(&n->nested) ?: nursery_tree_pass(n, root);
 }
 
 /* The root after @n (NULL: the first), or NULL. Context: nursery_roots_lock held. */

@@ -389,6 +389,8 @@ void *nursery_canceller(const struct nursery *n);
 int nursery_on_cancel(struct nursery_child *c, struct nursery_cancel_handler *h,
 		      void (*fn)(struct nursery_cancel_handler *h));
 void nursery_off_cancel(struct nursery_cancel_handler *h);
+void nursery_shield(struct nursery_child *c);
+void nursery_unshield(struct nursery_child *c);
 void nursery_set_deadline(struct nursery *n, ktime_t when);
 ktime_t nursery_effective_deadline(const struct nursery *n);
 int nursery_sleep(struct nursery_child *c, ktime_t duration);
@@ -398,10 +400,11 @@ int nursery_sleep(struct nursery_child *c, ktime_t duration);
  * @c: the child
  *
  * The flag to poll in a loop: one load. Sticky, and set by a cancel of the
- * child, of its nursery, or of anything above.
+ * child, of its nursery, or of anything above. Between nursery_shield() and
+ * nursery_unshield() it is not seen.
  *
  * Context: Any.
- * Return: true once the child has been cancelled.
+ * Return: true once the child has been cancelled, unless it is shielded.
  */
 static inline bool nursery_child_cancelled(const struct nursery_child *c)
 {
