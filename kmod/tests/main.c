@@ -19,7 +19,8 @@ kunit_test_suites(
 	&nursery_sim_suite,
 	&nursery_depth_suite,
 	&nursery_park_suite,
-	&nursery_shield_suite
+	&nursery_shield_suite,
+	&nursery_conform_trio_suite
 );
 
 MODULE_DESCRIPTION("KUnit tests of nurseries");

@@ -60,5 +60,6 @@ extern struct kunit_suite nursery_context_suite, nursery_stress_suite;
 extern struct kunit_suite nursery_executor_suite, nursery_sim_suite, nursery_depth_suite;
 extern struct kunit_suite nursery_park_suite;
 extern struct kunit_suite nursery_shield_suite;
+extern struct kunit_suite nursery_conform_trio_suite;
 
 #endif /* _NURSERY_TESTS_UTIL_H */

@@ -1,0 +1,404 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What Trio promises of its nurseries and cancel scopes, here. A case is called as Trio's
+ * own test of the behaviour is; Documentation/core-api/nursery-conformance.rst says what
+ * that is, and which other case proves what has none here.
+ */
+#include <linux/delay.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
+
+#include "util.h"
+
+/* Fails when it sees that @parent sleeps. */
+struct crasher {
+	struct nursery_child child;
+	struct task_struct *parent;
+};
+
+static int crash(struct nursery_child *c)
+{
+	struct crasher *k = container_of(c, struct crasher, child);
+
+	while (READ_ONCE(k->parent->__state) != TASK_UNINTERRUPTIBLE)
+		usleep_range(50, 100);
+	return -EIO;
+}
+
+/* The parent sleeps behind a child that would never end of itself. */
+static void child_crash_wakes_parent(struct kunit *test)
+{
+	struct crasher k = { .parent = current };
+	struct probe sleeper;
+	int err = 0;
+
+	probe_init(&sleeper, 0);
+	sleeper.sleep = LONG_TIME;
+	nursery_child_init(&k.child, crash, NULL);
+	scoped_nursery(n, .name = "crash", .flags = NURSERY_NO_HELP, .result = &err) {
+		nursery_spawn(n, &sleeper.child);
+		wait_for_completion(&sleeper.started);
+		nursery_spawn(n, &k.child);
+	}
+	KUNIT_EXPECT_EQ(test, err, -EIO);
+	KUNIT_EXPECT_EQ(test, sleeper.slept, -ECANCELED);
+}
+
+/* Both run when the first fails. The scope tells one error, and the other is not lost. */
+static void two_child_crashes(struct kunit *test)
+{
+	DECLARE_COMPLETION_ONSTACK(gate);
+	struct probe p[2];
+	int i, err = 0;
+
+	for (i = 0; i < 2; i++) {
+		probe_init(&p[i], i ? -ENOSPC : -EIO);
+		p[i].gate = &gate;
+	}
+	scoped_nursery(n, .name = "two crashes", .result = &err) {
+		for (i = 0; i < 2; i++) {
+			nursery_spawn(n, &p[i].child);
+			wait_for_completion(&p[i].started);
+		}
+		complete_all(&gate);
+	}
+	KUNIT_EXPECT_TRUE(test, err == -EIO || err == -ENOSPC);
+	KUNIT_EXPECT_EQ(test, nursery_child_join(&p[0].child), -EIO);
+	KUNIT_EXPECT_EQ(test, nursery_child_join(&p[1].child), -ENOSPC);
+}
+
+/* A cancel stays: each further wait of the child ends at once, too. */
+struct sleepyhead {
+	struct nursery_child child;
+	struct completion started;
+	int cancelled;
+};
+
+static int sleep_thrice(struct nursery_child *c)
+{
+	struct sleepyhead *s = container_of(c, struct sleepyhead, child);
+	int i;
+
+	complete(&s->started);
+	for (i = 0; i < 3; i++)
+		s->cancelled += nursery_sleep(c, LONG_TIME) == -ECANCELED;
+	return -ECANCELED;
+}
+
+static void cancel_edge_cases(struct kunit *test)
+{
+	struct sleepyhead s = { };
+	int err = 0;
+
+	init_completion(&s.started);
+	nursery_child_init(&s.child, sleep_thrice, NULL);
+	scoped_nursery(n, .name = "edge", .result = &err) {
+		nursery_spawn(n, &s.child);
+		wait_for_completion(&s.started);
+		nursery_child_cancel(&s.child);
+		nursery_child_cancel(&s.child);
+		KUNIT_EXPECT_EQ(test, nursery_child_join(&s.child), -ECANCELED);
+		nursery_cancel(n, -EINTR);
+		nursery_cancel(n, -EIO);
+	}
+	KUNIT_EXPECT_EQ(test, s.cancelled, 3);
+	KUNIT_EXPECT_EQ(test, err, -EINTR);
+}
+
+/* Each worker opens a nursery with two leaves in it. */
+struct family {
+	struct nursery_child worker;
+	struct probe leaf[2];
+	int err;
+};
+
+static int family_run(struct nursery_child *c)
+{
+	struct family *f = container_of(c, struct family, worker);
+	int i;
+
+	scoped_nursery(n, .name = "leaves", .parent = c, .result = &f->err)
+		for (i = 0; i < 2; i++)
+			nursery_spawn(n, &f->leaf[i].child);
+	return f->err;
+}
+
+static void cancel_inheritance(struct kunit *test)
+{
+	struct family *f = kunit_kcalloc(test, 2, sizeof(*f), GFP_KERNEL);
+	int i, j, err = -1;
+
+	KUNIT_ASSERT_NOT_NULL(test, f);
+	scoped_nursery(n, .name = "workers", .executor = nursery_executor_thread,
+		       .result = &err) {
+		for (i = 0; i < 2; i++) {
+			for (j = 0; j < 2; j++) {
+				probe_init(&f[i].leaf[j], 0);
+				f[i].leaf[j].sleep = LONG_TIME;
+			}
+			nursery_child_init(&f[i].worker, family_run, NULL);
+			nursery_spawn(n, &f[i].worker);
+		}
+		for (i = 0; i < 4; i++)
+			wait_for_completion(&f[i / 2].leaf[i % 2].started);
+		nursery_cancel(n, -EINTR);
+	}
+	KUNIT_EXPECT_EQ(test, err, -EINTR);
+	for (i = 0; i < 4; i++) {
+		KUNIT_EXPECT_EQ(test, f[i / 2].leaf[i % 2].slept, -ECANCELED);
+		KUNIT_EXPECT_TRUE(test, f[i / 2].leaf[i % 2].saw_cancel);
+		KUNIT_EXPECT_EQ(test, f[i / 2].err, -ECANCELED);
+	}
+}
+
+/* Of nested scopes each tells the cause that it was given, if it was given one first. */
+static void cancel_scope_nesting(struct kunit *test)
+{
+	struct nursery_params params = { .name = "nesting" };
+	struct nursery n[3];
+	int i;
+
+	for (i = 0; i < 3; i++) {
+		params.outer = i ? &n[i - 1] : NULL;
+		nursery_init(&n[i], &params);
+	}
+	nursery_cancel(&n[2], -EIO);
+	KUNIT_EXPECT_FALSE(test, nursery_cancelled(&n[1]));
+	nursery_cancel(&n[1], -EINTR);
+	KUNIT_EXPECT_EQ(test, nursery_join(&n[2]), -EIO);
+	KUNIT_EXPECT_EQ(test, nursery_join(&n[1]), -EINTR);
+	KUNIT_EXPECT_FALSE(test, nursery_cancelled(&n[0]));
+	KUNIT_EXPECT_EQ(test, nursery_join(&n[0]), 0);
+}
+
+static void basic_timeout(struct kunit *test)
+{
+	struct nursery_params params = { .name = "timeout" };
+	struct nursery n;
+	struct probe p;
+
+	/* One that is joined before its deadline is not cancelled, then or later. */
+	nursery_init(&n, &params);
+	KUNIT_EXPECT_EQ(test, nursery_effective_deadline(&n), KTIME_MAX);
+	nursery_set_deadline(&n, ktime_add_ms(ktime_get(), 1000));
+	KUNIT_EXPECT_EQ(test, nursery_join(&n), 0);
+	KUNIT_EXPECT_FALSE(test, nursery_cancelled(&n));
+	nursery_set_deadline(&n, ktime_get());
+	KUNIT_EXPECT_FALSE(test, nursery_cancelled(&n));
+	KUNIT_EXPECT_EQ(test, nursery_join(&n), 0);
+
+	/* A deadline from the start ends a child that sleeps. */
+	probe_init(&p, 0);
+	p.sleep = LONG_TIME;
+	params.timeout = NSEC_PER_MSEC;
+	nursery_init(&n, &params);
+	nursery_spawn(&n, &p.child);
+	KUNIT_EXPECT_EQ(test, nursery_join(&n), -ETIMEDOUT);
+	KUNIT_EXPECT_TRUE(test, nursery_cancelled(&n));
+
+	/* So does one that was far away, and is moved to where it has passed. */
+	probe_init(&p, 0);
+	p.sleep = LONG_TIME;
+	params.timeout = LONG_TIME;
+	nursery_init(&n, &params);
+	nursery_spawn(&n, &p.child);
+	wait_for_completion(&p.started);
+	nursery_set_deadline(&n, ktime_sub_ms(ktime_get(), 1));
+	KUNIT_EXPECT_EQ(test, nursery_join(&n), -ETIMEDOUT);
+	KUNIT_EXPECT_EQ(test, p.slept, -ECANCELED);
+}
+
+/* A wait is never shorter than it was to be. */
+static void timekeeping(struct kunit *test)
+{
+	ktime_t start = ktime_get();
+	struct probe p;
+	int err = -1;
+
+	probe_init(&p, 0);
+	p.sleep = 20 * NSEC_PER_MSEC;
+	scoped_nursery(n, .name = "time", .result = &err)
+		nursery_spawn(n, &p.child);
+	KUNIT_EXPECT_EQ(test, err, 0);
+	KUNIT_EXPECT_GE(test, ktime_sub(ktime_get(), start), 20 * NSEC_PER_MSEC);
+}
+
+/* A scope that nobody is in may be cancelled, too. */
+static void cancel_unbound(struct kunit *test)
+{
+	struct nursery n;
+	struct probe p;
+
+	/* before the first child */
+	probe_init(&p, 0);
+	nursery_init(&n, NULL);
+	nursery_cancel(&n, -EINTR);
+	KUNIT_EXPECT_EQ(test, nursery_spawn(&n, &p.child), -ECANCELED);
+	KUNIT_EXPECT_EQ(test, nursery_join(&n), -EINTR);
+
+	/* after the first child */
+	p.sleep = LONG_TIME;
+	nursery_init(&n, NULL);
+	KUNIT_EXPECT_EQ(test, nursery_spawn(&n, &p.child), 0);
+	wait_for_completion(&p.started);
+	nursery_cancel(&n, -EINTR);
+	KUNIT_EXPECT_EQ(test, nursery_join(&n), -EINTR);
+
+	/* after the join: too late, and the nursery is as new when it is opened again */
+	probe_init(&p, 0);
+	nursery_init(&n, NULL);
+	KUNIT_EXPECT_EQ(test, nursery_join(&n), 0);
+	nursery_cancel(&n, -EINTR);
+	KUNIT_EXPECT_FALSE(test, nursery_cancelled(&n));
+	KUNIT_EXPECT_EQ(test, nursery_join(&n), 0);
+	KUNIT_EXPECT_EQ(test, nursery_spawn(&n, &p.child), -ESHUTDOWN);
+	nursery_init(&n, NULL);
+	KUNIT_EXPECT_EQ(test, nursery_spawn(&n, &p.child), 0);
+	KUNIT_EXPECT_EQ(test, nursery_join(&n), 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&p.runs), 1);
+}
+
+/* A child that waits for something that knows of no cancel. */
+static void failed_abort(struct kunit *test)
+{
+	DECLARE_COMPLETION_ONSTACK(gate);
+	struct probe stubborn;
+	int err = -1;
+
+	probe_init(&stubborn, 0);
+	stubborn.gate = &gate;
+	scoped_nursery(n, .name = "stubborn", .result = &err) {
+		nursery_spawn(n, &stubborn.child);
+		wait_for_completion(&stubborn.started);
+		nursery_cancel(n, -EINTR);
+		/* It goes on, and nobody says that it has finished. */
+		KUNIT_EXPECT_EQ(test, atomic_read(&stubborn.dones), 0);
+		complete(&gate);
+	}
+	KUNIT_EXPECT_TRUE(test, stubborn.saw_cancel);
+	KUNIT_EXPECT_EQ(test, atomic_read(&stubborn.dones), 1);
+	KUNIT_EXPECT_EQ(test, err, -EINTR);
+}
+
+/* A cancel finds what is below a child, and that only: so it knows who opened what. */
+static void task_tree_introspection(struct kunit *test)
+{
+	struct family *f = kunit_kcalloc(test, 2, sizeof(*f), GFP_KERNEL);
+	int i, j, err = -1;
+
+	KUNIT_ASSERT_NOT_NULL(test, f);
+	scoped_nursery(n, .name = "tree", .executor = nursery_executor_thread, .result = &err) {
+		for (i = 0; i < 2; i++) {
+			for (j = 0; j < 2; j++) {
+				probe_init(&f[i].leaf[j], 0);
+				f[i].leaf[j].sleep = LONG_TIME;
+			}
+			nursery_child_init(&f[i].worker, family_run, NULL);
+			nursery_spawn(n, &f[i].worker);
+		}
+		for (i = 0; i < 4; i++)
+			wait_for_completion(&f[i / 2].leaf[i % 2].started);
+		nursery_child_cancel(&f[1].worker);
+		KUNIT_EXPECT_EQ(test, nursery_child_join(&f[1].worker), -ECANCELED);
+		for (j = 0; j < 2; j++) {
+			KUNIT_EXPECT_EQ(test, f[1].leaf[j].slept, -ECANCELED);
+			KUNIT_EXPECT_FALSE(test, nursery_child_cancelled(&f[0].leaf[j].child));
+		}
+		KUNIT_EXPECT_FALSE(test, nursery_child_cancelled(&f[0].worker));
+		KUNIT_EXPECT_FALSE(test, nursery_cancelled(n));
+		nursery_cancel(n, 0);
+	}
+	KUNIT_EXPECT_EQ(test, err, 0);
+}
+
+/* The earliest of those around is what counts, wherever it stands. */
+static void current_effective_deadline(struct kunit *test)
+{
+	ktime_t now = ktime_get(), near = now + LONG_TIME, far = now + 2 * LONG_TIME;
+
+	scoped_nursery(outer, .name = "outer") {
+		scoped_nursery(inner, .name = "inner", .outer = outer) {
+			KUNIT_EXPECT_EQ(test, nursery_effective_deadline(inner), KTIME_MAX);
+			nursery_set_deadline(outer, far);
+			KUNIT_EXPECT_EQ(test, nursery_effective_deadline(inner), far);
+			nursery_set_deadline(inner, near);
+			KUNIT_EXPECT_EQ(test, nursery_effective_deadline(inner), near);
+			KUNIT_EXPECT_EQ(test, nursery_effective_deadline(outer), far);
+			nursery_set_deadline(outer, near - 1);
+			KUNIT_EXPECT_EQ(test, nursery_effective_deadline(inner), near - 1);
+			nursery_set_deadline(outer, KTIME_MAX);
+			KUNIT_EXPECT_EQ(test, nursery_effective_deadline(inner), near);
+			nursery_set_deadline(inner, KTIME_MAX);
+			KUNIT_EXPECT_EQ(test, nursery_effective_deadline(inner), KTIME_MAX);
+		}
+	}
+}
+
+#define DEPTH	5000
+
+static void very_deep_cancel_scope_nesting(struct kunit *test)
+{
+	struct nursery *n = kvcalloc(DEPTH, sizeof(*n), GFP_KERNEL);
+	struct nursery_params params = { .name = "deep" };
+	int i, cancelled = 0, told = 0;
+	ktime_t when;
+
+	KUNIT_ASSERT_NOT_NULL(test, n);
+	for (i = 0; i < DEPTH; i++) {
+		params.outer = i ? &n[i - 1] : NULL;
+		nursery_init(&n[i], &params);
+	}
+	when = ktime_get() + LONG_TIME;
+	nursery_set_deadline(&n[0], when);
+	KUNIT_EXPECT_EQ(test, nursery_effective_deadline(&n[DEPTH - 1]), when);
+	nursery_cancel(&n[0], -EINTR);
+	for (i = 0; i < DEPTH; i++)
+		cancelled += nursery_cancelled(&n[i]);
+	for (i = DEPTH - 1; i > 0; i--)
+		told += nursery_join(&n[i]) == -ECANCELED;
+	KUNIT_EXPECT_EQ(test, cancelled, DEPTH);
+	KUNIT_EXPECT_EQ(test, told, DEPTH - 1);
+	KUNIT_EXPECT_EQ(test, nursery_join(&n[0]), -EINTR);
+	kvfree(n);
+}
+
+/* Moved to and fro: one deadline is left, not thousands. */
+static void cancel_scope_deadline_duplicates(struct kunit *test)
+{
+	ktime_t when = ktime_get() + LONG_TIME;
+	struct probe p;
+	int i, err = -1;
+
+	probe_init(&p, 0);
+	p.sleep = NSEC_PER_MSEC;
+	scoped_nursery(n, .name = "moved", .result = &err) {
+		nursery_spawn(n, &p.child);
+		for (i = 0; i < 2000; i++) {
+			nursery_set_deadline(n, when);
+			nursery_set_deadline(n, when + 1);
+		}
+		KUNIT_EXPECT_EQ(test, nursery_effective_deadline(n), when + 1);
+	}
+	KUNIT_EXPECT_EQ(test, err, 0);
+}
+
+static struct kunit_case cases[] = {
+	KUNIT_CASE(child_crash_wakes_parent),
+	KUNIT_CASE(two_child_crashes),
+	KUNIT_CASE(cancel_edge_cases),
+	KUNIT_CASE(cancel_inheritance),
+	KUNIT_CASE(cancel_scope_nesting),
+	KUNIT_CASE(basic_timeout),
+	KUNIT_CASE(timekeeping),
+	KUNIT_CASE(cancel_unbound),
+	KUNIT_CASE(failed_abort),
+	KUNIT_CASE(task_tree_introspection),
+	KUNIT_CASE(current_effective_deadline),
+	KUNIT_CASE(very_deep_cancel_scope_nesting),
+	KUNIT_CASE(cancel_scope_deadline_duplicates),
+	{ }
+};
+
+struct kunit_suite nursery_conform_trio_suite = {
+	.name = "nursery_conform_trio", .test_cases = cases,
+};
