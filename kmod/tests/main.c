@@ -20,7 +20,8 @@ kunit_test_suites(
 	&nursery_depth_suite,
 	&nursery_park_suite,
 	&nursery_shield_suite,
-	&nursery_conform_trio_suite
+	&nursery_conform_trio_suite,
+	&nursery_conform_rust_suite
 );
 
 MODULE_DESCRIPTION("KUnit tests of nurseries");

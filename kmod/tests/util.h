@@ -61,5 +61,6 @@ extern struct kunit_suite nursery_executor_suite, nursery_sim_suite, nursery_dep
 extern struct kunit_suite nursery_park_suite;
 extern struct kunit_suite nursery_shield_suite;
 extern struct kunit_suite nursery_conform_trio_suite;
+extern struct kunit_suite nursery_conform_trio_suite, nursery_conform_rust_suite;
 
 #endif /* _NURSERY_TESTS_UTIL_H */
