@@ -3,7 +3,6 @@
  * What Rust's scopes promise, here: async_scoped, structured_spawn, moro, and tokio's
  * TaskTracker and JoinSet. See Documentation/core-api/nursery-conformance.rst.
  */
-#include <linux/semaphore.h>
 #include <linux/slab.h>
 
 #include "util.h"
@@ -145,7 +144,8 @@ static void ordered_collect(struct kunit *test)
 		       .result = &err) {
 		for (i = 0; i < 8; i++) {
 			cell[i] = (struct cell){
-				.out = &out[i], .index = i, .before = &over[i + 1], .after = &over[i],
+				.out = &out[i], .index = i,
+				.before = &over[i + 1], .after = &over[i],
 			};
 			nursery_child_init(&cell[i].child, fill, NULL);
 			nursery_spawn(n, &cell[i].child);
@@ -299,11 +299,21 @@ static void monitor(struct kunit *test)
 #define WIDTH		2
 #define MESSAGES	200
 
-/* One sends and one receives: the semaphores are all that is needed. */
+/* One sends and one receives. A completion counts: how many slots are free, or filled. */
 struct queue {
-	struct semaphore room, full;
+	struct completion room, full;
 	int slot[WIDTH];
 };
+
+static void queue_init(struct queue *q)
+{
+	int i;
+
+	init_completion(&q->room);
+	init_completion(&q->full);
+	for (i = 0; i < WIDTH; i++)
+		complete(&q->room);
+}
 
 struct replica {
 	struct nursery_child child;
@@ -317,9 +327,9 @@ static int replica_run(struct nursery_child *c)
 	int message;
 
 	do {
-		down(&r->queue.full);
+		wait_for_completion(&r->queue.full);
 		message = r->queue.slot[r->received++ % WIDTH];
-		up(&r->queue.room);
+		complete(&r->queue.room);
 		r->sum += message;
 	} while (message);
 	return 0;
@@ -334,16 +344,15 @@ static void replicas(struct kunit *test)
 	KUNIT_ASSERT_NOT_NULL(test, r);
 	scoped_nursery(n, .name = "replicas", .result = &err) {
 		for (i = 0; i < REPLICAS; i++) {
-			sema_init(&r[i].queue.room, WIDTH);
-			sema_init(&r[i].queue.full, 0);
+			queue_init(&r[i].queue);
 			nursery_child_init(&r[i].child, replica_run, NULL);
 			KUNIT_EXPECT_EQ(test, nursery_spawn(n, &r[i].child), 0);
 		}
 		for (message = MESSAGES; message >= 0; message--) {
 			for (i = 0; i < REPLICAS; i++) {
-				down(&r[i].queue.room);
+				wait_for_completion(&r[i].queue.room);
 				r[i].queue.slot[(MESSAGES - message) % WIDTH] = message;
-				up(&r[i].queue.full);
+				complete(&r[i].queue.full);
 			}
 		}
 	}

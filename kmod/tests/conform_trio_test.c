@@ -4,8 +4,6 @@
  * own test of the behaviour is; Documentation/core-api/nursery-conformance.rst says what
  * that is, and which other case proves what has none here.
  */
-#include <linux/delay.h>
-#include <linux/sched.h>
 #include <linux/slab.h>
 
 #include "util.h"
@@ -20,8 +18,7 @@ static int crash(struct nursery_child *c)
 {
 	struct crasher *k = container_of(c, struct crasher, child);
 
-	while (READ_ONCE(k->parent->__state) != TASK_UNINTERRUPTIBLE)
-		usleep_range(50, 100);
+	wait_until_asleep(k->parent);
 	return -EIO;
 }
 

@@ -21,7 +21,10 @@ kunit_test_suites(
 	&nursery_park_suite,
 	&nursery_shield_suite,
 	&nursery_conform_trio_suite,
-	&nursery_conform_rust_suite
+	&nursery_conform_rust_suite,
+	&nursery_conform_cpp_suite,
+	&nursery_conform_jvm_suite,
+	&nursery_conform_misc_suite
 );
 
 MODULE_DESCRIPTION("KUnit tests of nurseries");

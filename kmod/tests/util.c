@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What the suites share: see util.h. */
+#include <linux/delay.h>
 #include <linux/irq_work.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
 
 #include "util.h"
@@ -30,6 +32,12 @@ void probe_init(struct probe *p, int ret)
 	*p = (struct probe){ .ret = ret };
 	init_completion(&p->started);
 	nursery_child_init(&p->child, probe_run, probe_done);
+}
+
+void wait_until_asleep(struct task_struct *task)
+{
+	while (READ_ONCE(task->__state) != TASK_UNINTERRUPTIBLE)
+		usleep_range(50, 100);
 }
 
 struct hardirq_call {

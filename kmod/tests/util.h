@@ -38,6 +38,9 @@ static inline struct probe *to_probe(struct nursery_child *c)
 	return container_of(c, struct probe, child);
 }
 
+/* Wait until a task sleeps, as a joiner does that has nothing to do. */
+void wait_until_asleep(struct task_struct *task);
+
 /* Call @fn(@arg) in a hard interrupt, and return when it has returned. */
 void run_in_hardirq(void (*fn)(void *arg), void *arg);
 
@@ -62,5 +65,7 @@ extern struct kunit_suite nursery_park_suite;
 extern struct kunit_suite nursery_shield_suite;
 extern struct kunit_suite nursery_conform_trio_suite;
 extern struct kunit_suite nursery_conform_trio_suite, nursery_conform_rust_suite;
+extern struct kunit_suite nursery_conform_cpp_suite, nursery_conform_jvm_suite;
+extern struct kunit_suite nursery_conform_misc_suite;
 
 #endif /* _NURSERY_TESTS_UTIL_H */
