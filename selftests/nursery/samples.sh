@@ -1,0 +1,42 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# The samples: each does its thing while it is loaded, says what came of it in one
+# line of the log, and is not loaded if that is wrong.
+
+# shellcheck source=selftests/nursery/ktap.sh
+. "${BASH_SOURCE[0]%/*}/ktap.sh"
+
+# There is such a module, for this kernel?
+need()
+{
+	modprobe -D "$1" >/dev/null 2>/dev/null || skip "there is no module $1"
+	! [ -d "/sys/module/$1" ] || rmmod "$1" || fail "rmmod $1"
+}
+
+# sample MODULE LINE: load and unload it; the log has the line, and only that.
+sample()
+{
+	local said
+
+	need "$1"
+	echo "nursery-vm: sample $1" >/dev/kmsg
+	modprobe "$1" || fail "modprobe $1"
+	rmmod "$1" || fail "rmmod $1"
+	said=$(dmesg | sed -n "1,/nursery-vm: sample $1\$/d; s/^.*\] $1: //p")
+	[ "$said" = "$2" ] || fail "it says \"$said\" and not \"$2\""
+}
+
+fanout()
+{
+	sample nursery_fanout "8 channels read, 4 at a time, sum 140"
+}
+
+fanout_with_a_bad_channel_is_not_loaded()
+{
+	need nursery_fanout
+	! modprobe nursery_fanout bad_channel=3 2>/dev/null || fail "it was loaded"
+	! [ -d /sys/module/nursery_fanout ] || fail "it is there"
+}
+
+run_cases fanout fanout_with_a_bad_channel_is_not_loaded
