@@ -57,15 +57,22 @@ struct plug {
 void plug_insert(struct plug *p, struct workqueue_struct *wq);
 void plug_remove(struct plug *p);
 
-extern struct kunit_suite nursery_scope_suite, nursery_child_suite, nursery_cancel_suite;
-extern struct kunit_suite nursery_result_suite, nursery_resource_suite;
-extern struct kunit_suite nursery_context_suite, nursery_stress_suite;
-extern struct kunit_suite nursery_executor_suite, nursery_sim_suite, nursery_depth_suite;
+extern struct kunit_suite nursery_scope_suite;
+extern struct kunit_suite nursery_child_suite;
+extern struct kunit_suite nursery_cancel_suite;
+extern struct kunit_suite nursery_result_suite;
+extern struct kunit_suite nursery_resource_suite;
+extern struct kunit_suite nursery_context_suite;
+extern struct kunit_suite nursery_stress_suite;
+extern struct kunit_suite nursery_executor_suite;
+extern struct kunit_suite nursery_sim_suite;
+extern struct kunit_suite nursery_depth_suite;
 extern struct kunit_suite nursery_park_suite;
 extern struct kunit_suite nursery_shield_suite;
 extern struct kunit_suite nursery_conform_trio_suite;
-extern struct kunit_suite nursery_conform_trio_suite, nursery_conform_rust_suite;
-extern struct kunit_suite nursery_conform_cpp_suite, nursery_conform_jvm_suite;
+extern struct kunit_suite nursery_conform_rust_suite;
+extern struct kunit_suite nursery_conform_cpp_suite;
+extern struct kunit_suite nursery_conform_jvm_suite;
 extern struct kunit_suite nursery_conform_misc_suite;
 
 #endif /* _NURSERY_TESTS_UTIL_H */
