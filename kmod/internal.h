@@ -366,8 +366,12 @@ void nursery_cancel_by(struct nursery *n, int cause, unsigned long canceller);
 unsigned long nursery_child_canceller(const struct nursery_child *c);
 void nursery_fail(struct nursery *n, int error, unsigned long by);
 int nursery_cancel_id(struct nursery *within, u64 id, int cause);
-void nursery_drop_handlers(struct nursery_child *c);
 void nursery_cancel_put_off(struct nursery_child *c);
+
+/* handler.c */
+void nursery_take_handlers(struct nursery_child *c, struct nursery_cancel_handler **list);
+void nursery_call_handlers(struct nursery_cancel_handler *list);
+void nursery_drop_handlers(struct nursery_child *c);
 
 /* shield.c */
 void nursery_shield_end(struct nursery_child *c);
