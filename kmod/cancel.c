@@ -134,6 +134,7 @@ static void mark_nursery(struct nursery *n, int cause, struct cancel_batch *batc
 		return;
 	}
 	trace_nursery_cancel(n);
+	nursery_grace_begin(n);
 	for (w = nursery_first_worker(n); w; w = nursery_next_worker(n, w))
 		mark_worker(w, batch);
 	hlist_for_each_entry_safe(c, next, &n->others, other)

@@ -7,23 +7,66 @@
  * pins its child until it has returned: an external child does not end meanwhile, and
  * a function child's worker waits. Who takes a handler off that has been taken waits as
  * well.
+ *
+ * Hard handlers are for children that a cancel, and the handlers that are called at once,
+ * have not ended within the nursery's grace. They stay on the list meanwhile, so if
+ * the child ends nobody calls them. Each has its own time, as children may be cancelled
+ * one by one; nursery->hard_at is the first of these, and one of the nursery's events
+ * in timer.c. When the timer finds that it has come, it looks for handlers at the nursery's
+ * children as a cancel does. The grace of a nursery begins with its cancel, for all of its
+ * children, also those that are shielded then.
  */
 #include <linux/export.h>
+#include <linux/ktime.h>
 
 #include "internal.h"
 
+/* The nursery is being cancelled. Context: nursery->lock held. */
+void nursery_grace_begin(struct nursery *n)
+{
+	if (n->grace)
+		n->grace = ktime_add_safe(ktime_get(), n->grace);
+}
+
 /*
- * Take the handlers of a child, to be called by nursery_call_handlers().
+ * Is a handler of a cancelled child to be called now? If not, the timer is to find it.
+ *
+ * Context: nursery->lock held; the child has not ended, so the nursery is kept open.
+ */
+static bool is_due(struct nursery *n, struct nursery_cancel_handler *h)
+{
+	ktime_t now;
+
+	if (likely(!h->due))
+		return true;
+	now = ktime_get();
+	if (h->due == NURSERY_HARD)
+		h->due = nursery_cancelled(n) ? n->grace : ktime_add_safe(now, n->grace);
+	if (h->due <= now)
+		return true;
+	if (h->due < n->hard_at) {
+		n->hard_at = h->due;
+		nursery_timer_set(n);
+	}
+	return false;
+}
+
+/*
+ * Take those handlers of a child that are due, to be called by nursery_call_handlers().
  *
  * Context: nursery->lock held; the child is cancelled, and cannot end before the lock is
  * dropped.
  */
 void nursery_take_handlers(struct nursery_child *c, struct nursery_cancel_handler **list)
 {
-	struct nursery_cancel_handler *h;
+	struct nursery_cancel_handler **at = &c->handlers, *h;
 
-	while ((h = c->handlers)) {
-		c->handlers = h->next;
+	while ((h = *at)) {
+		if (!is_due(c->nursery, h)) {
+			at = &h->next;
+			continue;
+		}
+		*at = h->next;
 		h->state = NURSERY_HANDLER_RUNNING;
 		h->next = *list;
 		*list = h;
@@ -56,6 +99,40 @@ static void call_handler(struct nursery_cancel_handler *h)
 		nursery_child_end_external(c, by);
 }
 
+/* Not if it is shielded: what is due is called when the shield goes. */
+static void take_hard(struct nursery_child *c, struct nursery_cancel_handler **list)
+{
+	if (nursery_child_cancelled(c))
+		nursery_take_handlers(c, list);
+}
+
+/*
+ * nursery->hard_at has come: take the hard handlers that are due.
+ *
+ * Context: nursery->lock held. The nursery's timer is to be set afterwards.
+ * Return: a list, for nursery_call_handlers().
+ */
+struct nursery_cancel_handler *nursery_grace_over(struct nursery *n)
+{
+	struct nursery_cancel_handler *list = NULL;
+	struct nursery_worker *w;
+	struct nursery_child *c;
+
+	/* That of the others is found anew. */
+	n->hard_at = KTIME_MAX;
+	for (w = nursery_first_worker(n); w; w = nursery_next_worker(n, w)) {
+		c = nursery_worker_hold(w);
+		if (!c)
+			continue;
+		take_hard(c, &list);
+		nursery_worker_release(w);
+	}
+	hlist_for_each_entry(c, &n->others, other)
+		if (child_phase(atomic_read(&c->state)) == CHILD_EXTERNAL)
+			take_hard(c, &list);
+	return list;
+}
+
 /* Context: Any, no locks held. */
 void nursery_call_handlers(struct nursery_cancel_handler *list)
 {
@@ -65,6 +142,33 @@ void nursery_call_handlers(struct nursery_cancel_handler *list)
 		list = h->next;
 		call_handler(h);
 	}
+}
+
+/*
+ * Put a handler on a child, or, if it is cancelled and @h is due, call it.
+ *
+ * Return: 0; -ECANCELED: it was called.
+ */
+static int put_on(struct nursery_child *c, struct nursery_cancel_handler *h)
+{
+	struct nursery *n = c->nursery;
+	unsigned long flags;
+
+	h->child = c;
+
+	raw_spin_lock_irqsave(&n->lock, flags);
+	if (!nursery_child_cancelled(c) || !is_due(n, h)) {
+		h->state = NURSERY_HANDLER_ON;
+		h->next = c->handlers;
+		c->handlers = h;
+		raw_spin_unlock_irqrestore(&n->lock, flags);
+		return 0;
+	}
+	h->state = NURSERY_HANDLER_RUNNING;
+	c->pins++;
+	raw_spin_unlock_irqrestore(&n->lock, flags);
+	call_handler(h);
+	return -ECANCELED;
 }
 
 /**
@@ -86,27 +190,38 @@ void nursery_call_handlers(struct nursery_cancel_handler *list)
 int nursery_on_cancel(struct nursery_child *c, struct nursery_cancel_handler *h,
 		      void (*fn)(struct nursery_cancel_handler *h))
 {
-	struct nursery *n = c->nursery;
-	unsigned long flags;
-
-	h->child = c;
 	h->fn = fn;
-
-	raw_spin_lock_irqsave(&n->lock, flags);
-	if (!nursery_child_cancelled(c)) {
-		h->state = NURSERY_HANDLER_ON;
-		h->next = c->handlers;
-		c->handlers = h;
-		raw_spin_unlock_irqrestore(&n->lock, flags);
-		return 0;
-	}
-	h->state = NURSERY_HANDLER_RUNNING;
-	c->pins++;
-	raw_spin_unlock_irqrestore(&n->lock, flags);
-	call_handler(h);
-	return -ECANCELED;
+	h->due = 0;
+	return put_on(c, h);
 }
 EXPORT_SYMBOL_GPL(nursery_on_cancel);
+
+/**
+ * nursery_on_hard_cancel - have a function called when a cancel has not been enough
+ * @c: the child, running or begun
+ * @h: the handler; as for nursery_on_cancel()
+ * @fn: as for nursery_on_cancel(), but called after the grace (params.grace) of @c's
+ *	nursery, if @c is still there. Mostly in a hard interrupt.
+ *
+ * For what must not be done lightly, such as to reset the device that has not stopped
+ * when it was asked to. Give @c a handler that asks as well.
+ *
+ * The grace begins with the cancel of the nursery, or if just @c was cancelled with
+ * that (at the latest with this call, or when a shield that kept it from @c goes). It
+ * does not begin anew. A grace of 0 is over at once.
+ *
+ * Context: as nursery_on_cancel().
+ * Return: 0: registered. -ECANCELED: the child has been cancelled, its grace is
+ *	   over, and @fn has been called here.
+ */
+int nursery_on_hard_cancel(struct nursery_child *c, struct nursery_cancel_handler *h,
+			   void (*fn)(struct nursery_cancel_handler *h))
+{
+	h->fn = fn;
+	h->due = NURSERY_HARD;
+	return put_on(c, h);
+}
+EXPORT_SYMBOL_GPL(nursery_on_hard_cancel);
 
 static void unlink_handler(struct nursery_cancel_handler *h)
 {

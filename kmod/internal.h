@@ -370,6 +370,8 @@ void nursery_cancel_put_off(struct nursery_child *c);
 
 /* handler.c */
 void nursery_take_handlers(struct nursery_child *c, struct nursery_cancel_handler **list);
+void nursery_grace_begin(struct nursery *n);
+struct nursery_cancel_handler *nursery_grace_over(struct nursery *n);
 void nursery_call_handlers(struct nursery_cancel_handler *list);
 void nursery_drop_handlers(struct nursery_child *c);
 

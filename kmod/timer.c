@@ -45,6 +45,7 @@ static ktime_t next_event(struct nursery *n)
 	/* A deadline that has passed is over: it has cancelled, or is about to. */
 	ktime_t when = state & NURSERY_CANCELLED ? KTIME_MAX : n->deadline;
 
+	when = min(when, n->hard_at);
 	/* Who takes those that are due looks for the next one. */
 	return state & NURSERY_DUE ? when : min(when, nursery_first_parked(n));
 }
@@ -79,6 +80,7 @@ unlock:
 /* Something is due. Context: hard interrupt; the joiner waits for us. */
 static void events(struct nursery *n, ktime_t now)
 {
+	struct nursery_cancel_handler *hard = NULL;
 	bool timed_out;
 
 	/* Closed: there are no children to be cancelled or run. */
@@ -86,9 +88,12 @@ static void events(struct nursery *n, ktime_t now)
 		return;
 	raw_spin_lock(&n->lock);
 	timed_out = n->deadline <= now && !nursery_cancelled(n);
+	if (n->hard_at <= now)
+		hard = nursery_grace_over(n);
 	if (!timed_out)
 		nursery_parked_expire(n, now);
 	raw_spin_unlock(&n->lock);
+	nursery_call_handlers(hard);
 	if (timed_out)
 		nursery_cancel_by(n, -ETIMEDOUT, (unsigned long)nursery_set_deadline);
 	raw_spin_lock(&n->lock);

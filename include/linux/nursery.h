@@ -73,6 +73,8 @@ typedef int (*nursery_fn_t)(struct nursery_child *child);
  *	nurseries are not counted.
  * @flags: %NURSERY_SUPERVISE, %NURSERY_NO_HELP
  * @timeout: time from now until cancel(-ETIMEDOUT), in ns; 0: none
+ * @grace: time from a cancel until the handlers of nursery_on_hard_cancel() are called
+ *	for those children that are still there, in ns; 0: at once, like other handlers
  * @result: scoped_nursery() only: where the join's result goes, or NULL
  */
 struct nursery_params {
@@ -83,6 +85,7 @@ struct nursery_params {
 	unsigned int			max_active;
 	unsigned int			flags;
 	ktime_t				timeout;
+	ktime_t				grace;
 	int				*result;
 };
 
@@ -204,6 +207,8 @@ struct nursery {
 	int				error;		/* the first real error */
 	int				cause;		/* why it was cancelled ... */
 	unsigned long			canceller;	/* ... and by what code */
+	ktime_t				grace;		/* how long; once cancelled, until when */
+	ktime_t				hard_at;	/* hard handlers are due; see handler.c */
 
 	/* tree: see tree.c */
 	unsigned long			above;		/* the child or nursery around it */
@@ -276,7 +281,11 @@ struct nursery_cancel_handler {
 		NURSERY_HANDLER_ON,
 		NURSERY_HANDLER_RUNNING,		/* is to be called, or runs */
 	} state;						/* nursery->lock */
+	ktime_t				due;		/* the same; 0 or NURSERY_HARD: by a cancel */
 };
+
+/* private: it is a hard one, and its child has not been cancelled */
+#define NURSERY_HARD	KTIME_MAX
 
 /* private: nursery_child->state, beside what kmod/internal.h has */
 #define NURSERY_CHILD_CANCELLED	BIT(3)	/* sticky */
@@ -388,6 +397,8 @@ int nursery_cancel_cause(const struct nursery *n);
 void *nursery_canceller(const struct nursery *n);
 int nursery_on_cancel(struct nursery_child *c, struct nursery_cancel_handler *h,
 		      void (*fn)(struct nursery_cancel_handler *h));
+int nursery_on_hard_cancel(struct nursery_child *c, struct nursery_cancel_handler *h,
+			   void (*fn)(struct nursery_cancel_handler *h));
 void nursery_off_cancel(struct nursery_cancel_handler *h);
 void nursery_shield(struct nursery_child *c);
 void nursery_unshield(struct nursery_child *c);

@@ -20,6 +20,7 @@ kunit_test_suites(
 	&nursery_depth_suite,
 	&nursery_park_suite,
 	&nursery_shield_suite,
+	&nursery_grace_suite,
 	&nursery_conform_trio_suite,
 	&nursery_conform_rust_suite,
 	&nursery_conform_cpp_suite,

@@ -69,6 +69,7 @@ extern struct kunit_suite nursery_sim_suite;
 extern struct kunit_suite nursery_depth_suite;
 extern struct kunit_suite nursery_park_suite;
 extern struct kunit_suite nursery_shield_suite;
+extern struct kunit_suite nursery_grace_suite;
 extern struct kunit_suite nursery_conform_trio_suite;
 extern struct kunit_suite nursery_conform_rust_suite;
 extern struct kunit_suite nursery_conform_cpp_suite;

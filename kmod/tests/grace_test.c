@@ -1,0 +1,437 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Grace: hard handlers are for those that a cancel has not ended within it. */
+#include <linux/delay.h>
+#include <linux/preempt.h>
+#include <linux/slab.h>
+
+#include "util.h"
+
+#define GRACE	(30 * NSEC_PER_MSEC)
+
+/* A device that is asked to stop, and if it does not is reset. */
+struct device_op {
+	struct nursery_child		child;
+	struct nursery_cancel_handler	soft, hard;
+	bool				obeys;		/* it stops when it is asked */
+	int				soft_calls, hard_calls;
+	bool				in_hardirq;	/* the hard one was */
+	ktime_t				reset_at;
+	struct completion		reset;
+};
+
+static void ask(struct nursery_cancel_handler *h)
+{
+	struct device_op *d = container_of(h, struct device_op, soft);
+
+	d->soft_calls++;
+	if (d->obeys)
+		nursery_child_complete(&d->child, -ECANCELED);
+}
+
+static void note_reset(struct device_op *d)
+{
+	WRITE_ONCE(d->hard_calls, d->hard_calls + 1);
+	d->in_hardirq = in_hardirq();
+	d->reset_at = ktime_get();
+}
+
+static void reset(struct nursery_cancel_handler *h)
+{
+	struct device_op *d = container_of(h, struct device_op, hard);
+
+	note_reset(d);
+	complete(&d->reset);
+	nursery_child_complete(&d->child, -ECANCELED);
+}
+
+/* The device is reset, and goes on all the same. */
+static void reset_in_vain(struct nursery_cancel_handler *h)
+{
+	struct device_op *d = container_of(h, struct device_op, hard);
+
+	note_reset(d);
+	complete(&d->reset);
+}
+
+static void op_begin(struct kunit *test, struct nursery *n, struct device_op *d)
+{
+	*d = (struct device_op){ };
+	init_completion(&d->reset);
+	nursery_child_init(&d->child, NULL, NULL);
+	KUNIT_EXPECT_EQ(test, nursery_child_begin(n, &d->child), 0);
+	KUNIT_EXPECT_EQ(test, nursery_on_cancel(&d->child, &d->soft, ask), 0);
+	KUNIT_EXPECT_EQ(test, nursery_on_hard_cancel(&d->child, &d->hard, reset), 0);
+}
+
+static struct device_op *new_ops(struct kunit *test, unsigned int nr)
+{
+	struct device_op *d = kunit_kcalloc(test, nr, sizeof(*d), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, d);
+	return d;
+}
+
+static void open(struct nursery *n, ktime_t grace)
+{
+	struct nursery_params params = { .name = "grace", .grace = grace };
+
+	nursery_init(n, &params);
+}
+
+static void hard_handler_is_called_after_the_grace(struct kunit *test)
+{
+	struct device_op *d = new_ops(test, 1);
+	struct nursery n;
+	ktime_t start;
+
+	open(&n, GRACE);
+	/* Another event of this nursery, later. */
+	nursery_set_deadline(&n, ktime_add(ktime_get(), LONG_TIME));
+	op_begin(test, &n, d);
+	start = ktime_get();
+	nursery_cancel(&n, -EINTR);
+	KUNIT_EXPECT_EQ(test, d->soft_calls, 1);
+	KUNIT_EXPECT_EQ(test, nursery_join(&n), -EINTR);
+	KUNIT_EXPECT_EQ(test, d->soft_calls, 1);
+	KUNIT_EXPECT_EQ(test, d->hard_calls, 1);
+	KUNIT_EXPECT_TRUE(test, d->in_hardirq);
+	KUNIT_EXPECT_GE(test, d->reset_at, ktime_add(start, GRACE));
+	KUNIT_EXPECT_LT(test, ktime_ms_delta(d->reset_at, start), PROMPT_MS);
+}
+
+static void hard_handler_of_a_child_that_stops_is_not_called(struct kunit *test)
+{
+	struct device_op *d = new_ops(test, 3);
+	struct nursery n;
+
+	/* When asked; later, but within the grace; and one that was not asked to. */
+	open(&n, LONG_TIME);
+	op_begin(test, &n, &d[0]);
+	op_begin(test, &n, &d[1]);
+	d[0].obeys = true;
+	nursery_cancel(&n, 0);
+	nursery_child_complete(&d[1].child, 0);
+	KUNIT_EXPECT_EQ(test, nursery_join(&n), 0);
+	KUNIT_EXPECT_EQ(test, d[0].hard_calls + d[1].hard_calls, 0);
+
+	open(&n, NSEC_PER_MSEC);
+	op_begin(test, &n, &d[0]);
+	op_begin(test, &n, &d[1]);
+	op_begin(test, &n, &d[2]);
+	d[0].obeys = true;
+	nursery_child_cancel(&d[0].child);
+	nursery_child_cancel(&d[1].child);
+	wait_for_completion(&d[1].reset);
+	nursery_child_complete(&d[2].child, 0);
+	KUNIT_EXPECT_EQ(test, nursery_join(&n), 0);
+	KUNIT_EXPECT_EQ(test, d[0].hard_calls, 0);
+	KUNIT_EXPECT_EQ(test, d[1].hard_calls, 1);
+	KUNIT_EXPECT_EQ(test, d[2].hard_calls + d[2].soft_calls, 0);
+}
+
+static void without_grace_hard_handlers_are_called_at_once(struct kunit *test)
+{
+	struct device_op *d = new_ops(test, 1);
+	struct nursery n;
+
+	open(&n, 0);
+	op_begin(test, &n, d);
+	nursery_cancel(&n, 0);
+	KUNIT_EXPECT_EQ(test, d->soft_calls, 1);
+	KUNIT_EXPECT_EQ(test, d->hard_calls, 1);
+	KUNIT_EXPECT_FALSE(test, d->in_hardirq);
+	KUNIT_EXPECT_EQ(test, nursery_join(&n), 0);
+}
+
+static void grace_is_each_childs_own(struct kunit *test)
+{
+	struct device_op *d = new_ops(test, 2);
+	struct nursery n;
+	ktime_t second;
+
+	open(&n, GRACE);
+	op_begin(test, &n, &d[0]);
+	op_begin(test, &n, &d[1]);
+	nursery_child_cancel(&d[0].child);
+	msleep(10);
+	second = ktime_get();
+	nursery_child_cancel(&d[1].child);
+	KUNIT_EXPECT_EQ(test, nursery_join(&n), 0);
+	KUNIT_EXPECT_EQ(test, d[0].hard_calls, 1);
+	KUNIT_EXPECT_EQ(test, d[1].hard_calls, 1);
+	KUNIT_EXPECT_GE(test, d[1].reset_at, ktime_add(second, GRACE));
+}
+
+static void grace_does_not_begin_anew(struct kunit *test)
+{
+	struct device_op *d = new_ops(test, 1);
+	struct nursery n;
+	int i;
+
+	open(&n, 10 * NSEC_PER_MSEC);
+	op_begin(test, &n, d);
+	d->hard.fn = reset_in_vain;
+	nursery_child_cancel(&d->child);
+	for (i = 0; i < 10000 && !READ_ONCE(d->hard_calls); i++) {
+		nursery_child_cancel(&d->child);
+		nursery_cancel(&n, 0);
+		usleep_range(500, 1000);
+	}
+	/* Nor is there a second one when it is over. */
+	nursery_child_cancel(&d->child);
+	nursery_child_complete(&d->child, 0);
+	KUNIT_EXPECT_EQ(test, nursery_join(&n), 0);
+	KUNIT_EXPECT_EQ(test, d->hard_calls, 1);
+	KUNIT_EXPECT_EQ(test, d->soft_calls, 1);
+}
+
+static void hard_handler_that_comes_after_the_grace_is_called_at_once(struct kunit *test)
+{
+	struct device_op *d = new_ops(test, 2);
+	struct nursery n;
+
+	open(&n, NSEC_PER_MSEC);
+	op_begin(test, &n, &d[0]);
+	nursery_child_init(&d[1].child, NULL, NULL);
+	KUNIT_EXPECT_EQ(test, nursery_child_begin(&n, &d[1].child), 0);
+	nursery_cancel(&n, 0);
+	wait_for_completion(&d[0].reset);
+	init_completion(&d[1].reset);
+	KUNIT_EXPECT_EQ(test, nursery_on_hard_cancel(&d[1].child, &d[1].hard, reset), -ECANCELED);
+	KUNIT_EXPECT_EQ(test, d[1].hard_calls, 1);
+	KUNIT_EXPECT_FALSE(test, d[1].in_hardirq);
+	KUNIT_EXPECT_EQ(test, nursery_join(&n), 0);
+}
+
+static void hard_handler_that_comes_in_the_grace_waits_for_its_end(struct kunit *test)
+{
+	struct device_op *d = new_ops(test, 1);
+	struct nursery n;
+	ktime_t start;
+
+	open(&n, GRACE);
+	nursery_child_init(&d->child, NULL, NULL);
+	KUNIT_EXPECT_EQ(test, nursery_child_begin(&n, &d->child), 0);
+	start = ktime_get();
+	nursery_cancel(&n, 0);
+	init_completion(&d->reset);
+	/* Unless this took so long that it is over. */
+	if (!nursery_on_hard_cancel(&d->child, &d->hard, reset))
+		wait_for_completion(&d->reset);
+	KUNIT_EXPECT_EQ(test, d->hard_calls, 1);
+	KUNIT_EXPECT_GE(test, d->reset_at, ktime_add(start, GRACE));
+	KUNIT_EXPECT_EQ(test, nursery_join(&n), 0);
+}
+
+static void deadline_has_a_grace_too(struct kunit *test)
+{
+	struct device_op *d = new_ops(test, 1);
+	struct nursery_params params = {
+		.name = "late", .timeout = NSEC_PER_MSEC, .grace = GRACE,
+	};
+	struct nursery n;
+	ktime_t start = ktime_get();
+
+	nursery_init(&n, &params);
+	*d = (struct device_op){ };
+	init_completion(&d->reset);
+	nursery_child_init(&d->child, NULL, NULL);
+	if (!nursery_child_begin(&n, &d->child)) {
+		nursery_on_cancel(&d->child, &d->soft, ask);
+		nursery_on_hard_cancel(&d->child, &d->hard, reset);
+		wait_for_completion(&d->reset);
+		KUNIT_EXPECT_EQ(test, d->soft_calls, 1);
+		KUNIT_EXPECT_GE(test, d->reset_at, ktime_add(start, NSEC_PER_MSEC + GRACE));
+	}
+	KUNIT_EXPECT_EQ(test, nursery_join(&n), -ETIMEDOUT);
+}
+
+/* A nested nursery's children have the grace of that one. */
+static void grace_is_each_nurserys_own(struct kunit *test)
+{
+	struct device_op *d = new_ops(test, 2);
+	struct nursery_params params = { .name = "inner", .grace = LONG_TIME };
+	struct nursery outer, inner;
+
+	open(&outer, 0);
+	params.outer = &outer;
+	nursery_init(&inner, &params);
+	op_begin(test, &outer, &d[0]);
+	op_begin(test, &inner, &d[1]);
+	nursery_cancel(&outer, 0);
+	KUNIT_EXPECT_EQ(test, d[0].hard_calls, 1);
+	KUNIT_EXPECT_EQ(test, d[1].soft_calls, 1);
+	KUNIT_EXPECT_EQ(test, d[1].hard_calls, 0);
+	nursery_child_complete(&d[1].child, 0);
+	KUNIT_EXPECT_EQ(test, nursery_join(&inner), -ECANCELED);
+	KUNIT_EXPECT_EQ(test, nursery_join(&outer), 0);
+	KUNIT_EXPECT_EQ(test, d[1].hard_calls, 0);
+}
+
+/* A function that waits for its device, which the hard handler stops. */
+struct stuck {
+	struct nursery_child		child;
+	struct nursery_cancel_handler	hard;
+	struct completion		registered;
+	struct completion		stopped;
+	int				calls;
+	int				slept;		/* what nursery_sleep() returned */
+};
+
+static void stop(struct nursery_cancel_handler *h)
+{
+	struct stuck *s = container_of(h, struct stuck, hard);
+
+	s->calls++;
+	complete(&s->stopped);
+}
+
+static int stuck_run(struct nursery_child *c)
+{
+	struct stuck *s = container_of(c, struct stuck, child);
+
+	nursery_on_hard_cancel(c, &s->hard, stop);
+	complete(&s->registered);
+	wait_for_completion(&s->stopped);
+	nursery_off_cancel(&s->hard);
+	return -ECANCELED;
+}
+
+static void stuck_init(struct stuck *s, nursery_fn_t fn)
+{
+	*s = (struct stuck){ };
+	init_completion(&s->registered);
+	init_completion(&s->stopped);
+	nursery_child_init(&s->child, fn, NULL);
+}
+
+static void hard_handler_of_a_function_child(struct kunit *test)
+{
+	struct stuck *s = kunit_kcalloc(test, 2, sizeof(*s), GFP_KERNEL);
+	int err = 0;
+
+	KUNIT_ASSERT_NOT_NULL(test, s);
+	stuck_init(&s[0], stuck_run);
+	stuck_init(&s[1], stuck_run);
+	scoped_nursery(n, .name = "stuck", .grace = NSEC_PER_MSEC, .result = &err) {
+		nursery_spawn(n, &s[0].child);
+		nursery_spawn(n, &s[1].child);
+		wait_for_completion(&s[0].registered);
+		wait_for_completion(&s[1].registered);
+		/* Only one, and then all that are left. */
+		nursery_child_cancel(&s[0].child);
+		nursery_child_join(&s[0].child);
+		KUNIT_EXPECT_EQ(test, s[0].calls, 1);
+		KUNIT_EXPECT_EQ(test, s[1].calls, 0);
+		nursery_cancel(n, -EINTR);
+	}
+	KUNIT_EXPECT_EQ(test, s[0].calls, 1);
+	KUNIT_EXPECT_EQ(test, s[1].calls, 1);
+	KUNIT_EXPECT_EQ(test, err, -EINTR);
+}
+
+/* It is asked, stops by itself, and takes its hard handler off in time. */
+static int quick_run(struct nursery_child *c)
+{
+	struct stuck *s = container_of(c, struct stuck, child);
+
+	nursery_on_hard_cancel(c, &s->hard, stop);
+	complete(&s->registered);
+	s->slept = nursery_sleep(c, LONG_TIME);
+	nursery_off_cancel(&s->hard);
+	return s->slept;
+}
+
+static void hard_handler_that_is_taken_off_is_not_called(struct kunit *test)
+{
+	struct stuck *s = kunit_kzalloc(test, sizeof(*s), GFP_KERNEL);
+	int err = 0;
+
+	KUNIT_ASSERT_NOT_NULL(test, s);
+	stuck_init(s, quick_run);
+	scoped_nursery(n, .name = "quick", .grace = LONG_TIME, .result = &err) {
+		nursery_spawn(n, &s->child);
+		wait_for_completion(&s->registered);
+		nursery_cancel(n, -EINTR);
+	}
+	KUNIT_EXPECT_EQ(test, s->slept, -ECANCELED);
+	KUNIT_EXPECT_EQ(test, s->calls, 0);
+	KUNIT_EXPECT_EQ(test, err, -EINTR);
+}
+
+/* What the end of the grace finds shielded it leaves alone, until the shield goes. */
+struct shielded {
+	struct nursery_child		child;
+	struct nursery_cancel_handler	hard;
+	struct completion		up, go_on;
+	bool				cancelled_first;
+	int				calls, calls_inside, calls_after;
+};
+
+static void count_call(struct nursery_cancel_handler *h)
+{
+	container_of(h, struct shielded, hard)->calls++;
+}
+
+static int shielded_run(struct nursery_child *c)
+{
+	struct shielded *s = container_of(c, struct shielded, child);
+
+	nursery_on_hard_cancel(c, &s->hard, count_call);
+	if (s->cancelled_first)
+		nursery_child_cancel(c);
+	nursery_shield(c);
+	complete(&s->up);
+	wait_for_completion(&s->go_on);
+	s->calls_inside = s->calls;
+	nursery_unshield(c);
+	s->calls_after = s->calls;
+	nursery_off_cancel(&s->hard);
+	return -ECANCELED;
+}
+
+static void shield_holds_hard_handlers_back(struct kunit *test)
+{
+	struct shielded *s = kunit_kzalloc(test, sizeof(*s), GFP_KERNEL);
+	struct device_op *d = new_ops(test, 1);
+	int i, err;
+
+	KUNIT_ASSERT_NOT_NULL(test, s);
+	for (i = 0; i < 2; i++) {
+		*s = (struct shielded){ .cancelled_first = i };
+		init_completion(&s->up);
+		init_completion(&s->go_on);
+		nursery_child_init(&s->child, shielded_run, NULL);
+		scoped_nursery(n, .name = "shielded", .grace = GRACE, .result = &err) {
+			nursery_spawn(n, &s->child);
+			wait_for_completion(&s->up);
+			op_begin(test, n, d);
+			nursery_cancel(n, -EINTR);
+			wait_for_completion(&d->reset);
+			complete(&s->go_on);
+		}
+		KUNIT_EXPECT_EQ(test, s->calls_inside, 0);
+		/* The nursery's grace is over for all of its children. */
+		KUNIT_EXPECT_EQ(test, s->calls_after, 1);
+		KUNIT_EXPECT_EQ(test, s->calls, 1);
+		KUNIT_EXPECT_EQ(test, err, -EINTR);
+	}
+}
+
+static struct kunit_case cases[] = {
+	KUNIT_CASE(hard_handler_is_called_after_the_grace),
+	KUNIT_CASE(hard_handler_of_a_child_that_stops_is_not_called),
+	KUNIT_CASE(without_grace_hard_handlers_are_called_at_once),
+	KUNIT_CASE(grace_is_each_childs_own),
+	KUNIT_CASE(grace_does_not_begin_anew),
+	KUNIT_CASE(hard_handler_that_comes_after_the_grace_is_called_at_once),
+	KUNIT_CASE(hard_handler_that_comes_in_the_grace_waits_for_its_end),
+	KUNIT_CASE(deadline_has_a_grace_too),
+	KUNIT_CASE(grace_is_each_nurserys_own),
+	KUNIT_CASE(hard_handler_of_a_function_child),
+	KUNIT_CASE(hard_handler_that_is_taken_off_is_not_called),
+	KUNIT_CASE(shield_holds_hard_handlers_back),
+	{ }
+};
+
+struct kunit_suite nursery_grace_suite = { .name = "nursery_grace", .test_cases = cases };
