@@ -203,7 +203,7 @@ static int count_in(struct nursery *n)
 /*
  * Let a child in. From then on cancel and join may find it, with its nursery and no
  * handlers: those are written before the count, which is fully ordered, and the phase
- * after it; they read the phase with an acquire.
+ * after it; they read the phase with an acquire. @phase may have flags.
  *
  * Return: 0, or an errno that changed nothing.
  */
@@ -333,6 +333,25 @@ void nursery_child_make_ready(struct nursery *n, struct nursery_child *c)
 		spawn_first(n, c);
 }
 
+static __always_inline void launch(struct nursery *n, struct nursery_child *c,
+				   const struct nursery_executor *e)
+{
+	/* A look: others may count past it. */
+	if (unlikely(!(~atomic64_read(&n->state) & BACKLOG)))
+		nursery_queue_hurry(n->executor);
+	if (unlikely(!is_chained(n, e) || n->max_active || e == nursery_executor_inline))
+		spawn_slowly(n, c, e, true);
+	else if (!nursery_ready_push_behind(n, c))
+		spawn_first(n, c);
+}
+
+/* Start a child that has been admitted, LIVE. Context: as nursery_spawn_on(). */
+void nursery_child_launch(struct nursery *n, struct nursery_child *c,
+			  const struct nursery_executor *e)
+{
+	launch(n, c, e);
+}
+
 /**
  * nursery_spawn_on - start a child on an executor of its own
  * @n: the nursery
@@ -358,13 +377,7 @@ int nursery_spawn_on(struct nursery *n, struct nursery_child *c,
 	err = nursery_admit(n, c, CHILD_LIVE);
 	if (unlikely(err))
 		return err;
-	/* A look: others may count past it. */
-	if (unlikely(!(~atomic64_read(&n->state) & BACKLOG)))
-		nursery_queue_hurry(n->executor);
-	if (unlikely(!is_chained(n, e) || n->max_active || e == nursery_executor_inline))
-		spawn_slowly(n, c, e, true);
-	else if (!nursery_ready_push_behind(n, c))
-		spawn_first(n, c);
+	launch(n, c, e);
 	return 0;
 }
 EXPORT_SYMBOL_GPL(nursery_spawn_on);
@@ -470,6 +483,9 @@ static bool finish_locked(struct nursery *n, struct nursery_child *c, int result
 				     (old & NURSERY_CHILD_CANCELLED) | CHILD_DONE));
 	if (old & CHILD_WAITED)
 		nursery_wake_waiters(n, c, result);
+	/* What waits for the memory of a race's children is its join, not this. */
+	if (old & CHILD_TELLS && n->flags & NURSERY_RACE && !result && !n->winner)
+		n->winner = c;
 	return true;
 }
 
@@ -505,7 +521,7 @@ void nursery_child_release(struct nursery_child *c)
 
 static noinline void end_slowly(struct nursery *n, struct nursery_child *c, int result)
 {
-	bool finished;
+	bool finished, won;
 
 	if (unlikely(child_is_shielded(c)))
 		nursery_shield_end(c);
@@ -516,8 +532,12 @@ static noinline void end_slowly(struct nursery *n, struct nursery_child *c, int 
 		nursery_drop_handlers(c);
 		nursery_wait_for_handlers(n, c);
 		finished = finish_locked(n, c, result);
+		won = n->flags & NURSERY_RACE && n->winner == c;
 		raw_spin_unlock_irq(&n->lock);
 	} while (!finished);
+	/* Counted by its worker, so @n is there. */
+	if (won)
+		nursery_cancel(n, 0);
 }
 
 /*
@@ -579,6 +599,28 @@ static void skip(struct nursery *n, struct nursery_child *c)
 	}
 	if (done)
 		done(c);
+}
+
+/*
+ * Complete a child as one that was cancelled before it started, though it was not even
+ * spawned. Context: Any, no locks held. The caller keeps @n.
+ *
+ * Return: 0; -EBUSY: it is spawned and not finished.
+ */
+int nursery_child_skip(struct nursery *n, struct nursery_child *c)
+{
+	unsigned int old = child_phase(atomic_read(&c->state));
+
+	if (old != CHILD_IDLE && old != CHILD_DONE)
+		return -EBUSY;
+	WRITE_ONCE(c->nursery, n);
+	c->handlers = NULL;
+	c->pins = 0;
+	/* Pairs with the acquire of who looks at the child, as in admit(). */
+	atomic_set_release(&c->state, CHILD_LIVE);
+	trace_nursery_spawn(n, c);
+	skip(n, c);
+	return 0;
 }
 
 /*

@@ -37,6 +37,7 @@
 /* nursery->flags, beside those of struct nursery_params. They stay: read without a lock */
 #define NURSERY_USER_FLAGS	(NURSERY_SUPERVISE | NURSERY_NO_HELP)
 #define NURSERY_OF_FILE		BIT(25)	/* embedded in a struct nursery_file */
+#define NURSERY_RACE		BIT(24)	/* the first success cancels it: see race.c */
 
 /*
  * nursery->state: flags, and above them how many children have not been counted as
@@ -239,12 +240,15 @@ static inline bool nursery_has_turn(const struct nursery *n)
 }
 
 /* child.c */
+void nursery_child_launch(struct nursery *n, struct nursery_child *c,
+			  const struct nursery_executor *e);
 void nursery_child_end(struct nursery *n, struct nursery_child *c, int result);
 unsigned int nursery_children_skip(struct nursery *n, struct llist_node **list);
 int nursery_admit(struct nursery *n, struct nursery_child *c, unsigned int phase);
 void nursery_child_queue(struct nursery *n, struct nursery_child *c,
 			 const struct nursery_executor *e);
 void nursery_child_make_ready(struct nursery *n, struct nursery_child *c);
+int nursery_child_skip(struct nursery *n, struct nursery_child *c);
 bool nursery_child_unpin(struct nursery *n, struct nursery_child *c);
 void nursery_child_end_external(struct nursery_child *c, unsigned long by);
 bool nursery_child_take(struct nursery *n, struct nursery_child *c, bool to_run);

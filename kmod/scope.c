@@ -69,6 +69,7 @@ void __nursery_init(struct nursery *n, const struct nursery_params *params,
 	n->canceller = 0;
 	n->grace = params->grace;
 	n->hard_at = KTIME_MAX;
+	n->winner = NULL;
 	n->flags = params->flags & NURSERY_USER_FLAGS;
 	n->name = params->name ?: "nursery";
 	nursery_tree_add(n, params->parent, params->outer);

@@ -209,6 +209,7 @@ struct nursery {
 	unsigned long			canceller;	/* ... and by what code */
 	ktime_t				grace;		/* how long; once cancelled, until when */
 	ktime_t				hard_at;	/* hard handlers are due; see handler.c */
+	struct nursery_child		*winner;	/* of a race: see race.c */
 
 	/* tree: see tree.c */
 	unsigned long			above;		/* the child or nursery around it */
@@ -422,6 +423,52 @@ static inline bool nursery_child_cancelled(const struct nursery_child *c)
 	/* A hint to stop, it orders nothing. */
 	return atomic_read(&c->state) & NURSERY_CHILD_CANCELLED;
 }
+
+/* combinators: no allocation, no scope around them */
+
+int __nursery_race(struct nursery_child *parent, struct nursery_child **children,
+		   unsigned int nr, struct lock_class_key *key);
+
+/**
+ * nursery_race_below - run children until one of them succeeds, below a child
+ * @parent: the calling child: what cancels it cancels the race
+ * @children: the children, each with a function, none of them spawned
+ * @nr: how many there are
+ *
+ * The first child whose result is 0 wins. The others are cancelled, with cause 0, and joined.
+ * An error does not stop the others. Each child completes exactly once, whoever wins: one
+ * that was not started by then with -ECANCELED, and its done() is called. The children run on the
+ * executor of @parent's nursery. Never allocates. Each use of the macro is a lock class of
+ * its own.
+ *
+ * A child that has succeeded when another had won before has the result 0, but did not win: if
+ * both have acquired something, it is to be given back by who sees the index.
+ *
+ * Context: Process context, from the function of @parent; may sleep.
+ * Return: the index of the winner. If there is none, -ECANCELED if the race was cancelled from
+ *	   above, or each child on its own; else the first error, by time. -EINVAL: @nr is
+ *	   0, or there is a child without a function; -EBUSY: there is one that is spawned and
+ *	   not finished. In both cases nothing was started.
+ */
+#define nursery_race_below(parent, children, nr)			\
+({									\
+	static struct lock_class_key __nursery_key;			\
+									\
+	__nursery_race(parent, children, nr, &__nursery_key);		\
+})
+
+/**
+ * nursery_race - run children until one of them succeeds
+ * @children: the children, each with a function, none of them spawned
+ * @nr: how many there are
+ *
+ * As nursery_race_below(), for callers that are not children: on
+ * nursery_executor_unbound, and not to be cancelled but child by child.
+ *
+ * Context: Process context, may sleep.
+ * Return: as nursery_race_below().
+ */
+#define nursery_race(children, nr)	nursery_race_below(NULL, children, nr)
 
 /* what a scope owns */
 
