@@ -256,11 +256,14 @@ static bool run_here(struct nursery *n, struct nursery_child *c)
 	return finished;
 }
 
-static bool may_run_inline(struct nursery *n, const struct nursery_executor *e,
-			   unsigned long flags)
+static bool may_run_inline(struct nursery *n, struct nursery_child *c,
+			   const struct nursery_executor *e, unsigned long flags)
 {
 	if (likely(e != nursery_executor_inline) || !in_task() || irqs_disabled_flags(flags) ||
 	    !nursery_room_to_help())
+		return false;
+	/* Its starter waits until it is ready, and not until it is over. */
+	if (atomic_read(&c->state) & CHILD_STARTING)
 		return false;
 	return n->max_active ? list_empty(&n->ready) && nursery_has_place(n) : true;
 }
@@ -303,7 +306,7 @@ static noinline void spawn_slowly(struct nursery *n, struct nursery_child *c,
 	/* As in spawn_first(). */
 	atomic64_add(NURSERY_COUNT, &n->state);
 	raw_spin_lock_irqsave(&n->lock, flags);
-	run_inline = may_inline && may_run_inline(n, e, flags);
+	run_inline = may_inline && may_run_inline(n, c, e, flags);
 	if (!run_inline)
 		nursery_child_queue(n, c, e);
 	else if (n->max_active)
@@ -486,6 +489,8 @@ static bool finish_locked(struct nursery *n, struct nursery_child *c, int result
 	/* What waits for the memory of a race's children is its join, not this. */
 	if (old & CHILD_TELLS && n->flags & NURSERY_RACE && !result && !n->winner)
 		n->winner = c;
+	if (old & CHILD_STARTING)
+		nursery_start_failed(n, c, result, old & NURSERY_CHILD_CANCELLED);
 	return true;
 }
 
@@ -519,14 +524,18 @@ void nursery_child_release(struct nursery_child *c)
 	atomic_fetch_andnot_release(CHILD_HELD, &c->state);
 }
 
-static noinline void end_slowly(struct nursery *n, struct nursery_child *c, int result)
+/* Return: whether done() is to be called. If not, @c may not be touched any more. */
+static noinline bool end_slowly(struct nursery *n, struct nursery_child *c, int result)
 {
+	bool starting = atomic_read(&c->state) & CHILD_STARTING;
+	unsigned long by = (unsigned long)c->fn;
 	bool finished, won;
 
 	if (unlikely(child_is_shielded(c)))
 		nursery_shield_end(c);
-	if (is_error(c, result))
-		nursery_fail(n, result, (unsigned long)c->fn);
+	/* One that is not ready fails to who started it, and to nobody else. */
+	if (is_error(c, result) && !starting)
+		nursery_fail(n, result, by);
 	do {
 		raw_spin_lock_irq(&n->lock);
 		nursery_drop_handlers(c);
@@ -537,7 +546,8 @@ static noinline void end_slowly(struct nursery *n, struct nursery_child *c, int 
 	} while (!finished);
 	/* Counted by its worker, so @n is there. */
 	if (won)
-		nursery_cancel(n, 0);
+		nursery_cancel_by(n, 0, by);
+	return !starting;
 }
 
 /*
@@ -573,8 +583,8 @@ void nursery_child_end(struct nursery *n, struct nursery_child *c, int result)
 
 	WRITE_ONCE(c->result, result);
 	trace_nursery_child_done(n, c);
-	if (unlikely(!end_quickly(c, result)))
-		end_slowly(n, c, result);
+	if (unlikely(!end_quickly(c, result)) && !end_slowly(n, c, result))
+		return;
 	if (done)
 		done(c);
 }
@@ -590,7 +600,9 @@ static void skip(struct nursery *n, struct nursery_child *c)
 	trace_nursery_child_done(n, c);
 	if (atomic_cmpxchg(&c->state, CHILD_LIVE, CHILD_DONE | NURSERY_CHILD_CANCELLED) !=
 	    CHILD_LIVE) {
-		atomic_or(NURSERY_CHILD_CANCELLED, &c->state);
+		/* As in end_slowly(). */
+		if (atomic_fetch_or(NURSERY_CHILD_CANCELLED, &c->state) & CHILD_STARTING)
+			done = NULL;
 		do {
 			raw_spin_lock_irqsave(&n->lock, flags);
 			finished = finish_locked(n, c, -ECANCELED);

@@ -110,6 +110,7 @@ enum nursery_child_state {
 	CHILD_WAITED	= BIT(4),	/* somebody sleeps until it has finished */
 	CHILD_HELD	= BIT(5),	/* somebody looks at it: it does not become DONE */
 	CHILD_TELLS	= BIT(6),	/* its end is told: it ends with nursery->lock */
+	CHILD_STARTING	= BIT(8),	/* and to who waits for it to be ready: see start.c */
 	CHILD_PENDING	= BIT(9),	/* a cancel is put off: see shield.c */
 	CHILD_UNPARKED	= BIT(10),	/* before it parks: then it does not */
 	CHILD_STARTED	= BIT(12),	/* has parked, and not been run again */
@@ -169,8 +170,9 @@ struct nursery_worker {
 };
 
 /*
- * Somebody who sleeps until something happens to @key: a child (it finished), a
- * cancel handler (it returned). On the sleeper's stack; linked under nursery->lock.
+ * Somebody who sleeps until something happens to @key: a child (it finished), its state
+ * (it is ready, or has failed to be), a cancel handler (it returned). On the sleeper's
+ * stack; linked under nursery->lock.
  */
 struct nursery_waiter {
 	struct nursery_waiter	*next;
@@ -263,6 +265,9 @@ bool nursery_has_submitted(struct nursery *n, bool for_threads);
 bool nursery_has_place(const struct nursery *n);
 void nursery_child_start(struct nursery *n, struct nursery_worker *w, struct nursery_child *c);
 void nursery_offer_rest(struct nursery *n);
+
+/* start.c */
+void nursery_start_failed(struct nursery *n, struct nursery_child *c, int result, bool cancelled);
 
 /* worker.c */
 void nursery_worker_init(struct nursery_worker *w, const struct nursery_executor *e);

@@ -5,7 +5,7 @@
 
 #include "internal.h"
 
-static int __init nursery_start(void)
+static int __init nursery_module_init(void)
 {
 	int err;
 
@@ -33,7 +33,7 @@ stop_threads:
 	return err;
 }
 
-static void __exit nursery_stop(void)
+static void __exit nursery_module_exit(void)
 {
 	nursery_dev_stop();
 	nursery_core_ops_stop();
@@ -42,7 +42,7 @@ static void __exit nursery_stop(void)
 	nursery_timer_stop();
 }
 
-module_init(nursery_start);
-module_exit(nursery_stop);
+module_init(nursery_module_init);
+module_exit(nursery_module_exit);
 MODULE_DESCRIPTION("Structured concurrency for drivers");
 MODULE_LICENSE("GPL");

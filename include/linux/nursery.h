@@ -388,6 +388,8 @@ void nursery_child_complete(struct nursery_child *c, int result);
 void nursery_child_unpark(struct nursery_child *c);
 int nursery_child_park_until(struct nursery_child *c, ktime_t when);
 int nursery_child_join(struct nursery_child *c);
+int nursery_start(struct nursery *n, struct nursery_child *c);
+void nursery_child_ready(struct nursery_child *c);
 
 /* cancellation */
 
