@@ -15,15 +15,20 @@
 
 #include <linux/atomic.h>
 #include <linux/compiler.h>
+#include <linux/errno.h>
+#include <linux/kernel.h>
 #include <linux/ktime.h>
 #include <linux/list.h>
 #include <linux/llist.h>
 #include <linux/lockdep.h>
+#include <linux/sched.h>
 #include <linux/spinlock.h>
 #include <linux/timerqueue.h>
 #include <linux/types.h>
+#include <linux/wait.h>
 #include <linux/workqueue.h>
 
+struct completion;
 struct cpumask;
 struct nursery;
 struct nursery_child;
@@ -407,7 +412,6 @@ void nursery_shield(struct nursery_child *c);
 void nursery_unshield(struct nursery_child *c);
 void nursery_set_deadline(struct nursery *n, ktime_t when);
 ktime_t nursery_effective_deadline(const struct nursery *n);
-int nursery_sleep(struct nursery_child *c, ktime_t duration);
 
 /**
  * nursery_child_cancelled - has this child been asked to stop?
@@ -471,6 +475,85 @@ int __nursery_race(struct nursery_child *parent, struct nursery_child **children
  * Return: as nursery_race_below().
  */
 #define nursery_race(children, nr)	nursery_race_below(NULL, children, nr)
+
+/* waits that end with a cancel: see kmod/wait.c */
+
+/* private: a child that waits, on its stack */
+struct nursery_wait {
+	struct nursery_cancel_handler	handler;
+	struct task_struct		*task;
+};
+
+void __nursery_wait_start(struct nursery_wait *w, struct nursery_child *c);
+void __nursery_wait_end(struct nursery_wait *w);
+
+/*
+ * private: the condition is looked at last before each sleep and first after it, so once
+ * it is true it wins. A condition that takes what it finds loses nothing.
+ */
+#define __nursery_wait_event(c, wq_head, condition, timeout)			\
+({										\
+	struct nursery_child *__c = (c);					\
+	long __left = (timeout);						\
+	struct nursery_wait __wait;						\
+	int __err = 0;								\
+										\
+	might_sleep();								\
+	if (!(condition)) {							\
+		__nursery_wait_start(&__wait, __c);				\
+		(void)___wait_event(wq_head,					\
+			({ __err = __nursery_wait_over(__c, condition, __left);	\
+			   __err <= 0; }),					\
+			TASK_IDLE, 0, 0, __left = schedule_timeout(__left));	\
+		__nursery_wait_end(&__wait);					\
+	}									\
+	__err;									\
+})
+
+/* private: what the wait returns; 1: it goes on */
+#define __nursery_wait_over(c, condition, left)					\
+	((condition) ? 0 : nursery_child_cancelled(c) ? -ECANCELED : (left) ? 1 : -ETIME)
+
+/**
+ * nursery_wait_event - sleep until a condition is true or the child is cancelled
+ * @c: the calling child
+ * @wq_head: the wait queue on which the condition is signalled
+ * @condition: C expression for what is waited for; evaluated as in wait_event(), so
+ *	it must not sleep
+ *
+ * As wait_event(), whoever makes the condition true wakes @wq_head, by wake_up(). A
+ * condition that is true wins over a cancel, also if the child was cancelled before:
+ * who goes round a loop of waits looks at nursery_child_cancelled() himself. After
+ * the return neither the wait queue nor the child refers to the waiter.
+ *
+ * Context: Process context, may sleep; from the child's function.
+ * Return: 0: the condition was true. -ECANCELED: it was not, and the child has been
+ *	   cancelled.
+ */
+#define nursery_wait_event(c, wq_head, condition)				\
+	__nursery_wait_event(c, wq_head, condition, MAX_SCHEDULE_TIMEOUT)
+
+/**
+ * nursery_wait_event_timeout - nursery_wait_event() that ends after a time
+ * @c: the calling child
+ * @wq_head: the wait queue on which the condition is signalled
+ * @condition: C expression for what is waited for
+ * @timeout: how long, in jiffies; 0: only look
+ *
+ * Unlike wait_event_timeout() it does not tell how much of the time was left: its
+ * results are those of wait_event_hrtimeout(). So a time-out here is told apart from a
+ * deadline of the nursery, which cancels with -ETIMEDOUT.
+ *
+ * Context: Process context, may sleep; from the child's function.
+ * Return: 0: the condition was true, at the end of the time at the latest. If it
+ *	   was not: -ECANCELED if the child has been cancelled, else -ETIME.
+ */
+#define nursery_wait_event_timeout(c, wq_head, condition, timeout)		\
+	__nursery_wait_event(c, wq_head, condition, timeout)
+
+int nursery_wait_for_completion(struct nursery_child *c, struct completion *x);
+int nursery_sleep(struct nursery_child *c, ktime_t duration);
+int nursery_cond_resched(struct nursery_child *c);
 
 /* what a scope owns */
 

@@ -23,6 +23,7 @@ kunit_test_suites(
 	&nursery_grace_suite,
 	&nursery_race_suite,
 	&nursery_start_suite,
+	&nursery_wait_suite,
 	&nursery_conform_trio_suite,
 	&nursery_conform_rust_suite,
 	&nursery_conform_cpp_suite,

@@ -72,6 +72,7 @@ extern struct kunit_suite nursery_shield_suite;
 extern struct kunit_suite nursery_grace_suite;
 extern struct kunit_suite nursery_race_suite;
 extern struct kunit_suite nursery_start_suite;
+extern struct kunit_suite nursery_wait_suite;
 extern struct kunit_suite nursery_conform_trio_suite;
 extern struct kunit_suite nursery_conform_rust_suite;
 extern struct kunit_suite nursery_conform_cpp_suite;
