@@ -8,6 +8,7 @@
  * last in first out.
  */
 #include <linux/export.h>
+#include <linux/overflow.h>
 #include <linux/slab.h>
 
 #include "internal.h"
@@ -96,3 +97,48 @@ int nursery_defer(struct nursery *n, void (*fn)(void *), void *data)
 	return err;
 }
 EXPORT_SYMBOL_GPL(nursery_defer);
+
+struct memory {
+	struct nursery_resource resource;
+	/* As if it came from kmalloc() itself: it may be for DMA. */
+	u8 data[] __aligned(ARCH_DMA_MINALIGN);
+};
+
+static void free_memory(struct nursery_resource *r)
+{
+	kfree(container_of(r, struct memory, resource));
+}
+
+/**
+ * nursery_kzalloc - memory that a nursery owns
+ * @n: the nursery
+ * @size: in bytes
+ * @gfp: how to allocate
+ *
+ * Zeroed, and aligned as memory from kmalloc(). Freed after the join, in its place
+ * among the other resources; never by the caller. A cancelled nursery does not refuse.
+ *
+ * Context: Any in which @gfp may be allocated.
+ * Return: the memory; ZERO_SIZE_PTR if @size is 0, as from kzalloc(). NULL: there is
+ *	   no memory (-ENOMEM), or @n has been joined; who may come so late asks
+ *	   nursery_defer() or nursery_own(), which tell.
+ */
+void *nursery_kzalloc(struct nursery *n, size_t size, gfp_t gfp)
+{
+	struct memory *m;
+	size_t all;
+
+	if (!size)
+		return ZERO_SIZE_PTR;
+	if (check_add_overflow(sizeof(*m), size, &all))
+		return NULL;
+	m = kzalloc(all, gfp);
+	if (!m)
+		return NULL;
+	if (nursery_own(n, &m->resource, free_memory)) {
+		kfree(m);
+		return NULL;
+	}
+	return m->data;
+}
+EXPORT_SYMBOL_GPL(nursery_kzalloc);

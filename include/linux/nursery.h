@@ -558,5 +558,6 @@ int nursery_cond_resched(struct nursery_child *c);
 /* what a scope owns */
 
 int nursery_defer(struct nursery *n, void (*fn)(void *), void *data);
+void *nursery_kzalloc(struct nursery *n, size_t size, gfp_t gfp) __alloc_size(2);
 
 #endif /* _LINUX_NURSERY_H */

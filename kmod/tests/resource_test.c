@@ -4,6 +4,7 @@
 #include <linux/nursery_dma.h>
 #include <linux/nursery_op.h>
 #include <linux/platform_device.h>
+#include <linux/slab.h>
 
 #include "util.h"
 
@@ -118,6 +119,74 @@ static void refused_after_the_join(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, order.nr, 0);
 }
 
+/* Memory that is used when it is looked at: KASAN says if it has gone already. */
+struct filled {
+	char *data;
+	size_t size;
+	bool intact;
+};
+
+static void check_filled(void *data)
+{
+	struct filled *f = data;
+
+	f->intact = !memchr_inv(f->data, 0x5a, f->size);
+}
+
+static void i2_memory_takes_part_in_the_order(struct kunit *test)
+{
+	static const size_t sizes[] = { 1, 8, 100, 4096, 100000 };
+	struct filled f[ARRAY_SIZE(sizes)] = { };
+	bool zeroed = true;
+	int i, nr = 0;
+
+	scoped_nursery(n, .name = "memory") {
+		for (i = 0; i < ARRAY_SIZE(sizes); i++) {
+			f[i].size = sizes[i];
+			f[i].data = nursery_kzalloc(n, sizes[i], GFP_KERNEL);
+			if (!f[i].data)
+				break;
+			nr++;
+			zeroed &= !memchr_inv(f[i].data, 0, sizes[i]);
+			KUNIT_EXPECT_TRUE(test, IS_ALIGNED((unsigned long)f[i].data,
+							   ARCH_KMALLOC_MINALIGN));
+			/* Called when all that came later has been freed. */
+			KUNIT_EXPECT_EQ(test, nursery_defer(n, check_filled, &f[i]), 0);
+			memset(f[i].data, 0x5a, sizes[i]);
+		}
+	}
+	KUNIT_EXPECT_EQ(test, nr, (int)ARRAY_SIZE(sizes));
+	KUNIT_EXPECT_TRUE(test, zeroed);
+	for (i = 0; i < nr; i++)
+		KUNIT_EXPECT_TRUE(test, f[i].intact);
+}
+
+static void kzalloc_refuses_and_keeps_nothing(struct kunit *test)
+{
+	/* Not to be worked out by the compiler, which would warn. */
+	size_t huge = SIZE_MAX;
+	struct order order = { };
+	struct action a[2] = { { &order, 0 }, { &order, 1 } };
+	struct nursery n;
+
+	OPTIMIZER_HIDE_VAR(huge);
+	nursery_init(&n, NULL);
+	KUNIT_EXPECT_EQ(test, nursery_defer(&n, release, &a[0]), 0);
+	KUNIT_EXPECT_NULL(test, nursery_kzalloc(&n, huge, GFP_KERNEL));
+	KUNIT_EXPECT_NULL(test, nursery_kzalloc(&n, huge / 2, GFP_KERNEL | __GFP_NOWARN));
+	KUNIT_EXPECT_PTR_EQ(test, nursery_kzalloc(&n, 0, GFP_KERNEL), ZERO_SIZE_PTR);
+	if (fail_next_allocation())
+		KUNIT_EXPECT_NULL(test, nursery_kzalloc(&n, 8, GFP_FAILS));
+	KUNIT_EXPECT_EQ(test, nursery_defer(&n, release, &a[1]), 0);
+	nursery_cancel(&n, 0);
+	KUNIT_EXPECT_NOT_NULL(test, nursery_kzalloc(&n, 8, GFP_KERNEL));
+	KUNIT_EXPECT_EQ(test, nursery_join(&n), 0);
+	KUNIT_EXPECT_EQ(test, order.nr, 2);
+	KUNIT_EXPECT_EQ(test, order.released[0], 1);
+	/* kmemleak sees what a refusal keeps. */
+	KUNIT_EXPECT_NULL(test, nursery_kzalloc(&n, 8, GFP_KERNEL));
+}
+
 static struct platform_device *dma_device(struct kunit *test)
 {
 	struct platform_device *pdev;
@@ -213,6 +282,8 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(i2_nothing_is_released_under_a_child),
 	KUNIT_CASE(i2_nested_scope_releases_before_its_parent),
 	KUNIT_CASE(refused_after_the_join),
+	KUNIT_CASE(i2_memory_takes_part_in_the_order),
+	KUNIT_CASE(kzalloc_refuses_and_keeps_nothing),
 	KUNIT_CASE(i2_dma_buffers_take_part_in_the_order),
 	KUNIT_CASE(dma_alloc_refuses_and_keeps_nothing),
 	KUNIT_CASE(operation_is_a_resource),

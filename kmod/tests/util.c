@@ -66,6 +66,16 @@ void run_in_hardirq(void (*fn)(void *arg), void *arg)
 	WARN_ON(!call.was_hard);
 }
 
+bool fail_next_allocation(void)
+{
+#if defined(CONFIG_FAILSLAB)
+	current->fail_nth = 1;
+	return true;
+#else
+	return false;
+#endif
+}
+
 struct nursery_executor *single_worker(struct kunit *test)
 {
 	struct nursery_executor *e = kunit_kzalloc(test, sizeof(*e), GFP_KERNEL);

@@ -44,6 +44,13 @@ void wait_until_asleep(struct task_struct *task);
 /* Call @fn(@arg) in a hard interrupt, and return when it has returned. */
 void run_in_hardirq(void (*fn)(void *arg), void *arg);
 
+/*
+ * Make the next allocation of this task with GFP_FAILS fail. Return: false if this kernel
+ * cannot inject failures.
+ */
+bool fail_next_allocation(void);
+#define GFP_FAILS	(GFP_NOWAIT | __GFP_NOWARN)
+
 /* An executor with a single worker, and the end of it. */
 struct nursery_executor *single_worker(struct kunit *test);
 void single_worker_destroy(struct nursery_executor *e);
