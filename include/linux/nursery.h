@@ -287,7 +287,7 @@ struct nursery_cancel_handler {
 		NURSERY_HANDLER_ON,
 		NURSERY_HANDLER_RUNNING,		/* is to be called, or runs */
 	} state;						/* nursery->lock */
-	ktime_t				due;		/* the same; 0 or NURSERY_HARD: by a cancel */
+	ktime_t				due;	/* the same; 0 or NURSERY_HARD: by a cancel */
 };
 
 /* private: it is a hard one, and its child has not been cancelled */

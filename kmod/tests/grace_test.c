@@ -153,7 +153,7 @@ static void grace_is_each_childs_own(struct kunit *test)
 	op_begin(test, &n, &d[0]);
 	op_begin(test, &n, &d[1]);
 	nursery_child_cancel(&d[0].child);
-	msleep(10);
+	usleep_range(10000, 20000);
 	second = ktime_get();
 	nursery_child_cancel(&d[1].child);
 	KUNIT_EXPECT_EQ(test, nursery_join(&n), 0);

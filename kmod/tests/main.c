@@ -7,29 +7,27 @@
 
 #include "util.h"
 
-kunit_test_suites(
-	&nursery_scope_suite,
-	&nursery_child_suite,
-	&nursery_cancel_suite,
-	&nursery_result_suite,
-	&nursery_resource_suite,
-	&nursery_context_suite,
-	&nursery_stress_suite,
-	&nursery_executor_suite,
-	&nursery_sim_suite,
-	&nursery_depth_suite,
-	&nursery_park_suite,
-	&nursery_shield_suite,
-	&nursery_grace_suite,
-	&nursery_race_suite,
-	&nursery_start_suite,
-	&nursery_wait_suite,
-	&nursery_conform_trio_suite,
-	&nursery_conform_rust_suite,
-	&nursery_conform_cpp_suite,
-	&nursery_conform_jvm_suite,
-	&nursery_conform_misc_suite
-);
+kunit_test_suites(&nursery_scope_suite,
+		  &nursery_child_suite,
+		  &nursery_cancel_suite,
+		  &nursery_result_suite,
+		  &nursery_resource_suite,
+		  &nursery_context_suite,
+		  &nursery_stress_suite,
+		  &nursery_executor_suite,
+		  &nursery_sim_suite,
+		  &nursery_depth_suite,
+		  &nursery_park_suite,
+		  &nursery_shield_suite,
+		  &nursery_grace_suite,
+		  &nursery_race_suite,
+		  &nursery_start_suite,
+		  &nursery_wait_suite,
+		  &nursery_conform_trio_suite,
+		  &nursery_conform_rust_suite,
+		  &nursery_conform_cpp_suite,
+		  &nursery_conform_jvm_suite,
+		  &nursery_conform_misc_suite);
 
 MODULE_DESCRIPTION("KUnit tests of nurseries");
 MODULE_LICENSE("GPL");
