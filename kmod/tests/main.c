@@ -27,7 +27,9 @@ kunit_test_suites(&nursery_scope_suite,
 		  &nursery_conform_rust_suite,
 		  &nursery_conform_cpp_suite,
 		  &nursery_conform_jvm_suite,
-		  &nursery_conform_misc_suite);
+		  &nursery_conform_misc_suite,
+		  &nursery_handler_suite,
+		  &nursery_deadline_suite);
 
 MODULE_DESCRIPTION("KUnit tests of nurseries");
 MODULE_LICENSE("GPL");
