@@ -524,6 +524,13 @@ void nursery_child_release(struct nursery_child *c)
 	atomic_fetch_andnot_release(CHILD_HELD, &c->state);
 }
 
+/* It is about to end: has it joined the nurseries that it opened? Context: Any, no locks held. */
+static void check_left_open(struct nursery *n, struct nursery_child *c)
+{
+	if (unlikely(child_nr_open(atomic_read(&c->state))))
+		nursery_tree_left_open(n, c);
+}
+
 /* Return: whether done() is to be called. If not, @c may not be touched any more. */
 static noinline bool end_slowly(struct nursery *n, struct nursery_child *c, int result)
 {
@@ -533,6 +540,7 @@ static noinline bool end_slowly(struct nursery *n, struct nursery_child *c, int 
 
 	if (unlikely(child_is_shielded(c)))
 		nursery_shield_end(c);
+	check_left_open(n, c);
 	/* One that is not ready fails to who started it, and to nobody else. */
 	if (is_error(c, result) && !starting)
 		nursery_fail(n, result, by);
@@ -678,6 +686,7 @@ void nursery_child_end_external(struct nursery_child *c, unsigned long by)
 	unsigned long flags;
 	bool finished;
 
+	check_left_open(n, c);
 	/* Still counted, so @n stays for the cancel. */
 	if (is_error(c, result))
 		nursery_fail(n, result, by);

@@ -117,7 +117,16 @@ enum nursery_child_state {
 	CHILD_TOLD	= BIT(13),	/* has been run again, or will be, to see the cancel */
 	CHILD_SHIELD	= BIT(16),	/* one of them ... */
 	CHILD_SHIELDS	= 0xff * CHILD_SHIELD,	/* ... of so many at most */
+	/* From BIT(24) on: how many nurseries are open that it opened, modulo 256. */
 };
+
+/* In child->state: one nursery that the child opened, as .parent, and that is not joined */
+#define CHILD_OPENED		BIT(24)
+
+static inline unsigned int child_nr_open(int state)
+{
+	return (unsigned int)state / CHILD_OPENED;
+}
 
 static inline unsigned int child_phase(int state)
 {
@@ -127,6 +136,12 @@ static inline unsigned int child_phase(int state)
 static inline bool child_is_shielded(const struct nursery_child *c)
 {
 	return atomic_read(&c->state) & CHILD_SHIELDS;
+}
+
+/* What a child is known by in messages, for %ps: an external one has no function. */
+static inline void *nursery_child_symbol(const struct nursery_child *c)
+{
+	return c->fn ? (void *)c->fn : (void *)c->done;
 }
 
 /* Change the phase and keep the flags. Context: nobody else changes the phase. */
@@ -206,6 +221,7 @@ extern raw_spinlock_t nursery_roots_lock, nursery_tree_lock;
 u64 nursery_new_id(void);
 void nursery_tree_add(struct nursery *n, struct nursery_child *parent, struct nursery *outer);
 void nursery_tree_del(struct nursery *n);
+void nursery_tree_left_open(struct nursery *n, struct nursery_child *c);
 struct nursery_child *nursery_parent(const struct nursery *n);
 struct nursery *nursery_up(const struct nursery *n);
 struct nursery *nursery_tree_next(struct nursery *n, struct nursery *root);

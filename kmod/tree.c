@@ -10,6 +10,11 @@
  * What is above a nursery does not change and outlives it. What is below is changed
  * and walked under nursery_tree_lock. Most nurseries are roots; only listings look for
  * those, so their list has a lock of its own that does not turn interrupts off.
+ *
+ * A child counts in its state the nurseries that it opened, until they are joined. A
+ * child without any ends as if there were no nested nurseries. One that returns and
+ * leaves some open is wrong, and so is who joins a nursery with others below: both are
+ * reported, and what was left open goes one step up, as what is above it may be gone.
  */
 #include <linux/atomic.h>
 #include <linux/sched.h>
@@ -73,6 +78,8 @@ void nursery_tree_add(struct nursery *n, struct nursery_child *parent, struct nu
 	INIT_HLIST_HEAD(&n->nested);
 	n->above = parent ? (unsigned long)parent | ABOVE_IS_CHILD : (unsigned long)outer;
 	if (!up) {
+		/* A parent that was never spawned is none. */
+		n->above = 0;
 		add_root(n);
 		return;
 	}
@@ -80,6 +87,8 @@ void nursery_tree_add(struct nursery *n, struct nursery_child *parent, struct nu
 	/* Cancel marks and walks under this lock: it finds us, or we find its mark. */
 	raw_spin_lock_irqsave(&nursery_tree_lock, flags);
 	hlist_add_head(&n->sibling, &up->nested);
+	if (parent)
+		atomic_add(CHILD_OPENED, &parent->state);
 	if (parent ? nursery_child_cancelled(parent) : nursery_cancelled(outer)) {
 		n->cause = -ECANCELED;
 		n->canceller = parent ? nursery_child_canceller(parent) : outer->canceller;
@@ -91,20 +100,62 @@ void nursery_tree_add(struct nursery *n, struct nursery_child *parent, struct nu
 /* What is still open below is a bug of the caller: it survives as a root. */
 static void disown_nested(struct nursery *n)
 {
-	struct hlist_head left;
 	struct nursery *below;
 	struct hlist_node *next;
 
+	raw_spin_lock(&nursery_roots_lock);
 	raw_spin_lock_irq(&nursery_tree_lock);
-	hlist_move_list(&n->nested, &left);
-	hlist_for_each_entry(below, &left, sibling) {
+	hlist_for_each_entry_safe(below, next, &n->nested, sibling) {
 		WARN(1, "nursery: \"%s\" was joined with \"%s\" below it still open\n",
 		     n->name, below->name);
+		hlist_del(&below->sibling);
 		WRITE_ONCE(below->above, 0);
+		hlist_add_head(&below->sibling, &roots);
 	}
 	raw_spin_unlock_irq(&nursery_tree_lock);
-	hlist_for_each_entry_safe(below, next, &left, sibling)
-		add_root(below);
+	raw_spin_unlock(&nursery_roots_lock);
+}
+
+/*
+ * The child @c of @n returns with nurseries open that it opened: a bug of the caller.
+ * They stay open, right below @n.
+ *
+ * Context: Any, no locks held; @c has not ended.
+ */
+void nursery_tree_left_open(struct nursery *n, struct nursery_child *c)
+{
+	struct nursery *below;
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&nursery_tree_lock, flags);
+	hlist_for_each_entry(below, &n->nested, sibling) {
+		if (nursery_parent(below) != c)
+			continue;
+		WARN(1, "nursery: child %ps of \"%s\" returned with \"%s\" still open, which it opened\n",
+		     nursery_child_symbol(c), n->name, below->name);
+		WRITE_ONCE(below->above, (unsigned long)n);
+		atomic_sub(CHILD_OPENED, &c->state);
+	}
+	raw_spin_unlock_irqrestore(&nursery_tree_lock, flags);
+}
+
+/* Leave what is above. Return: false: it was moved to the roots meanwhile. */
+static bool leave_above(struct nursery *n)
+{
+	struct nursery_child *parent;
+	bool below;
+
+	raw_spin_lock_irq(&nursery_tree_lock);
+	below = n->above;
+	if (below) {
+		hlist_del(&n->sibling);
+		parent = nursery_parent(n);
+		/* The last access: it may end now. */
+		if (parent)
+			atomic_sub(CHILD_OPENED, &parent->state);
+	}
+	raw_spin_unlock_irq(&nursery_tree_lock);
+	return below;
 }
 
 /* Leave the tree. */
@@ -113,15 +164,11 @@ void nursery_tree_del(struct nursery *n)
 	/* A look: who opened one below has joined it, or will never. */
 	if (unlikely(!hlist_empty(&n->nested)))
 		disown_nested(n);
-	if (n->above) {
-		raw_spin_lock_irq(&nursery_tree_lock);
-		hlist_del(&n->sibling);
-		raw_spin_unlock_irq(&nursery_tree_lock);
-	} else {
-		raw_spin_lock(&nursery_roots_lock);
-		hlist_del(&n->sibling);
-		raw_spin_unlock(&nursery_roots_lock);
-	}
+	if (READ_ONCE(n->above) && leave_above(n))
+		return;
+	raw_spin_lock(&nursery_roots_lock);
+	hlist_del(&n->sibling);
+	raw_spin_unlock(&nursery_roots_lock);
 }
 
 /* The lists begin with the youngest; walks go from the oldest. */
