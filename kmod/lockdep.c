@@ -71,7 +71,9 @@ void nursery_dep_join_child(struct nursery_child *c)
 		break;
 	default:
 		n = c->nursery;
-		look = n->dep_level < MAX_LOCKDEP_SUBCLASSES && !lock_is_held(&n->dep_map);
+		/* Who runs below it is refused, and waits for nothing. */
+		look = n->dep_level < MAX_LOCKDEP_SUBCLASSES && !lock_is_held(&n->dep_map) &&
+		       !nursery_child_runs_here(c);
 		level = n->dep_level;
 		lockdep_copy_map(&map, &n->dep_map);
 		nursery_child_release(c);
