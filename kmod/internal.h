@@ -386,6 +386,9 @@ struct llist_node *nursery_take_parked(struct nursery *n, unsigned int room);
 bool nursery_parked_remove(struct nursery *n, struct nursery_child *c);
 struct nursery_child *nursery_next_parked(struct nursery *n, struct nursery_child *c);
 
+/* go.c */
+const void *nursery_child_fn(const struct nursery_child *c);
+
 /* cancel.c */
 void nursery_cancel_by(struct nursery *n, int cause, unsigned long canceller);
 unsigned long nursery_child_canceller(const struct nursery_child *c);

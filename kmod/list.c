@@ -20,7 +20,7 @@
 struct snapshot {
 	struct {
 		struct nursery_entry entry;
-		nursery_fn_t fn;	/* name it after this, when unlocked */
+		const void *fn;		/* name it after this, when unlocked */
 	} *items;
 	u32 room;
 	u32 nr;		/* that there are: more than room is fine */
@@ -42,7 +42,7 @@ int nursery_put_entry(const struct nursery_list *list, u32 nr, const void *entry
 	return 0;
 }
 
-static void add(struct snapshot *s, const struct nursery_entry *entry, nursery_fn_t fn)
+static void add(struct snapshot *s, const struct nursery_entry *entry, const void *fn)
 {
 	s->items[s->nr].entry = *entry;
 	s->items[s->nr].fn = fn;
@@ -75,7 +75,7 @@ static void add_child(struct snapshot *s, const struct nursery_child *c, u32 dep
 	}
 	if (call || !c->fn)
 		strscpy(entry.name, call ? call->name : "transfer", sizeof(entry.name));
-	add(s, &entry, call ? NULL : c->fn);
+	add(s, &entry, call ? NULL : nursery_child_fn(c));
 }
 
 /* Children that are to be started, as a list. Context: as add_child(). */

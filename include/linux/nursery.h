@@ -388,6 +388,8 @@ int nursery_spawn(struct nursery *n, struct nursery_child *c);
 int nursery_spawn_on(struct nursery *n, struct nursery_child *c,
 		     const struct nursery_executor *e);
 int nursery_spawn_delayed(struct nursery *n, struct nursery_child *c, ktime_t delay);
+int nursery_go(struct nursery *n, int (*fn)(struct nursery_child *c, void *arg), void *arg,
+	       gfp_t gfp);
 int nursery_child_begin(struct nursery *n, struct nursery_child *c);
 void nursery_child_complete(struct nursery_child *c, int result);
 void nursery_child_unpark(struct nursery_child *c);

@@ -30,7 +30,8 @@ kunit_test_suites(&nursery_scope_suite,
 		  &nursery_conform_misc_suite,
 		  &nursery_handler_suite,
 		  &nursery_deadline_suite,
-		  &nursery_misuse_suite);
+		  &nursery_misuse_suite,
+		  &nursery_go_suite);
 
 MODULE_DESCRIPTION("KUnit tests of nurseries");
 MODULE_LICENSE("GPL");

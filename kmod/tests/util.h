@@ -80,6 +80,7 @@ extern struct kunit_suite nursery_shield_suite;
 extern struct kunit_suite nursery_grace_suite;
 extern struct kunit_suite nursery_race_suite;
 extern struct kunit_suite nursery_start_suite;
+extern struct kunit_suite nursery_go_suite;
 extern struct kunit_suite nursery_wait_suite;
 extern struct kunit_suite nursery_deadline_suite;
 extern struct kunit_suite nursery_misuse_suite;

@@ -16,6 +16,7 @@
 #include <linux/tracepoint.h>
 
 u64 nursery_up_id(const struct nursery *n);
+const void *nursery_child_fn(const struct nursery_child *c);
 
 #define NURSERY_TRACE_NAME	32
 
@@ -80,13 +81,13 @@ DECLARE_EVENT_CLASS(nursery_child,
 	TP_STRUCT__entry(
 		__field(u64, id)
 		__field(const void *, child)
-		__field(void *, fn)
+		__field(const void *, fn)
 		__field(int, result)
 	),
 	TP_fast_assign(
 		__entry->id = n->id;
 		__entry->child = c;
-		__entry->fn = c->fn;
+		__entry->fn = nursery_child_fn(c);
 		__entry->result = c->result;
 	),
 	TP_printk("nursery=%llu child=%p fn=%ps result=%d",
