@@ -90,7 +90,7 @@ static void mark_other(struct nursery *n, struct nursery_child *c, struct cancel
 	switch (child_phase(atomic_read(&c->state))) {
 	case CHILD_SUBMITTED:
 		if (nursery_child_retract(n, c)) {
-			if (n->max_active)
+			if (nursery_takes_place(n, c))
 				n->nr_active--;
 			add_unstarted_child(batch, c);
 			return;
@@ -229,6 +229,31 @@ static void end_unstarted(struct nursery_child *first)
 	end_list(n, &first->link);
 }
 
+/* Services, and no others. Context: nursery_tree_lock held, and nursery->lock. */
+static void mark_services(struct nursery *n, struct cancel_batch *batch)
+{
+	struct nursery_child *c, *next_parked;
+	struct nursery_worker *w;
+	struct hlist_node *next;
+
+	for (w = nursery_first_worker(n); w; w = nursery_next_worker(n, w)) {
+		c = nursery_worker_hold(w);
+		if (!c)
+			continue;
+		if (child_is_service(c))
+			mark_running(c, batch);
+		nursery_worker_release(w);
+	}
+	hlist_for_each_entry_safe(c, next, &n->others, other)
+		if (child_is_service(c))
+			mark_other(n, c, batch);
+	for (c = nursery_next_parked(n, NULL); c; c = next_parked) {
+		next_parked = nursery_next_parked(n, c);
+		if (child_is_service(c) && nursery_parked_remove(n, c))
+			add_unstarted_child(batch, c);
+	}
+}
+
 /* The second pass. Handlers first: somebody's sleep ends with each. */
 static void carry_out(struct cancel_batch *batch)
 {
@@ -326,6 +351,30 @@ void nursery_cancel_put_off(struct nursery_child *c)
 	raw_spin_unlock(&n->lock);
 	mark_opened_by(n, c, &batch);
 	raw_spin_unlock_irqrestore(&nursery_tree_lock, flags);
+	carry_out(&batch);
+}
+
+/* No others than services are left: they are to stop. Context: the joiner. */
+void nursery_stop_services(struct nursery *n)
+{
+	struct cancel_batch batch = { .canceller = (unsigned long)nursery_join };
+	struct nursery *below;
+
+	raw_spin_lock_irq(&nursery_tree_lock);
+	raw_spin_lock(&n->lock);
+	if (nursery_services_stop(n)) {
+		mark_services(n, &batch);
+		raw_spin_unlock(&n->lock);
+		hlist_for_each_entry(below, &n->nested, sibling) {
+			const struct nursery_child *parent = nursery_parent(below);
+
+			if (parent && child_is_service(parent) && !is_sheltered(below))
+				mark_subtree(below, -ECANCELED, &batch);
+		}
+	} else {
+		raw_spin_unlock(&n->lock);
+	}
+	raw_spin_unlock_irq(&nursery_tree_lock);
 	carry_out(&batch);
 }
 

@@ -64,13 +64,19 @@ bool nursery_has_place(const struct nursery *n)
 	return !n->max_active || n->nr_active < n->max_active;
 }
 
+/* Does a child that is started count below max_active? */
+bool nursery_takes_place(const struct nursery *n, const struct nursery_child *c)
+{
+	return n->max_active && !child_is_service(c);
+}
+
 /* Give a child to an executor that takes them one by one. Context: nursery->lock held. */
 static void submit(struct nursery *n, struct nursery_child *c, const struct nursery_executor *e)
 {
 	c->executor = e;
 	child_set_phase(c, CHILD_SUBMITTED);
 	hlist_add_head(&c->other, &n->others);
-	if (n->max_active)
+	if (nursery_takes_place(n, c))
 		n->nr_active++;
 	e->ops->submit(e, &c->runner);
 }
@@ -115,7 +121,7 @@ void nursery_submit_waiting(struct nursery *n)
 /* Can a joiner take it back, to run it, or to give it to a thread? nursery->lock held. */
 static bool may_retract(const struct nursery_child *c, bool for_threads)
 {
-	return child_phase(atomic_read(&c->state)) == CHILD_SUBMITTED &&
+	return child_phase(atomic_read(&c->state)) == CHILD_SUBMITTED && !child_is_service(c) &&
 	       c->executor->ops->retract &&
 	       !(for_threads && c->executor == nursery_executor_thread);
 }
@@ -209,10 +215,10 @@ static int count_in(struct nursery *n)
  */
 int nursery_admit(struct nursery *n, struct nursery_child *c, unsigned int phase)
 {
-	unsigned int old = child_phase(atomic_read(&c->state));
+	unsigned int old = atomic_read(&c->state);
 	int err;
 
-	if (unlikely(old != CHILD_IDLE && old != CHILD_DONE))
+	if (unlikely(child_phase(old) != CHILD_IDLE && child_phase(old) != CHILD_DONE))
 		return -EBUSY;
 	/*
 	 * What finished the child before is over with it: stores are not done before the
@@ -225,7 +231,7 @@ int nursery_admit(struct nursery *n, struct nursery_child *c, unsigned int phase
 	if (unlikely(err))
 		return err;
 	WRITE_ONCE(c->result, 0);
-	atomic_set(&c->state, phase);
+	atomic_set(&c->state, phase | (old & CHILD_SERVICE));
 	trace_nursery_spawn(n, c);
 	return 0;
 }
@@ -262,8 +268,8 @@ static bool may_run_inline(struct nursery *n, struct nursery_child *c,
 	if (likely(e != nursery_executor_inline) || !in_task() || irqs_disabled_flags(flags) ||
 	    !nursery_room_to_help())
 		return false;
-	/* Its starter waits until it is ready, and not until it is over. */
-	if (atomic_read(&c->state) & CHILD_STARTING)
+	/* Its starter waits until it is ready, and its scope's other children, not until it is over. */
+	if (atomic_read(&c->state) & (CHILD_STARTING | CHILD_SERVICE))
 		return false;
 	return n->max_active ? list_empty(&n->ready) && nursery_has_place(n) : true;
 }
@@ -287,7 +293,7 @@ static void spawn_first(struct nursery *n, struct nursery_child *c)
 void nursery_child_queue(struct nursery *n, struct nursery_child *c,
 			 const struct nursery_executor *e)
 {
-	if (!n->max_active) {
+	if (!nursery_takes_place(n, c)) {
 		submit(n, c, e);
 		return;
 	}
@@ -297,16 +303,18 @@ void nursery_child_queue(struct nursery *n, struct nursery_child *c,
 	nursery_submit_waiting(n);
 }
 
+/* @is_new: spawned, and not made ready again. */
 static noinline void spawn_slowly(struct nursery *n, struct nursery_child *c,
-				  const struct nursery_executor *e, bool may_inline)
+				  const struct nursery_executor *e, bool is_new)
 {
+	bool run_inline, is_service;
 	unsigned long flags;
-	bool run_inline;
 
 	/* As in spawn_first(). */
 	atomic64_add(NURSERY_COUNT, &n->state);
 	raw_spin_lock_irqsave(&n->lock, flags);
-	run_inline = may_inline && may_run_inline(n, c, e, flags);
+	is_service = is_new && nursery_service_enter(n, c);
+	run_inline = is_new && may_run_inline(n, c, e, flags);
 	if (!run_inline)
 		nursery_child_queue(n, c, e);
 	else if (n->max_active)
@@ -319,7 +327,7 @@ static noinline void spawn_slowly(struct nursery *n, struct nursery_child *c,
 		nursery_offer_rest(n);
 	else
 		nursery_wake_to_help(n);
-	nursery_uncount(n, 1);
+	nursery_uncount(n, 1 + is_service);
 }
 
 /*
@@ -330,7 +338,7 @@ static noinline void spawn_slowly(struct nursery *n, struct nursery_child *c,
  */
 void nursery_child_make_ready(struct nursery *n, struct nursery_child *c)
 {
-	if (!nursery_is_queue(n->executor) || n->max_active)
+	if (!nursery_is_queue(n->executor) || n->max_active || child_is_service(c))
 		spawn_slowly(n, c, n->executor, false);
 	else if (!nursery_ready_push_behind(n, c))
 		spawn_first(n, c);
@@ -342,7 +350,8 @@ static __always_inline void launch(struct nursery *n, struct nursery_child *c,
 	/* A look: others may count past it. */
 	if (unlikely(!(~atomic64_read(&n->state) & BACKLOG)))
 		nursery_queue_hurry(n->executor);
-	if (unlikely(!is_chained(n, e) || n->max_active || e == nursery_executor_inline))
+	if (unlikely(!is_chained(n, e) || n->max_active || e == nursery_executor_inline ||
+		     child_is_service(c)))
 		spawn_slowly(n, c, e, true);
 	else if (!nursery_ready_push_behind(n, c))
 		spawn_first(n, c);
@@ -483,7 +492,9 @@ static bool finish_locked(struct nursery *n, struct nursery_child *c, int result
 		if (old & CHILD_HELD)
 			return false;
 	} while (!atomic_try_cmpxchg(&c->state, &old,
-				     (old & NURSERY_CHILD_CANCELLED) | CHILD_DONE));
+				     (old & (NURSERY_CHILD_CANCELLED | CHILD_SERVICE)) | CHILD_DONE));
+	if (old & CHILD_SERVICE)
+		nursery_service_over(n);
 	if (old & CHILD_WAITED)
 		nursery_wake_waiters(n, c, result);
 	/* What waits for the memory of a race's children is its join, not this. */
@@ -846,7 +857,7 @@ bool nursery_child_take(struct nursery *n, struct nursery_child *c, bool to_run)
 	case CHILD_SUBMITTED:
 		if (!nursery_child_retract(n, c))
 			return false;
-		if (n->max_active && !to_run)
+		if (nursery_takes_place(n, c) && !to_run)
 			n->nr_active--;
 		return true;
 	case CHILD_PARKED:
@@ -895,7 +906,8 @@ again:
 		return -EDEADLK;
 	}
 	raw_spin_lock(&n->lock);
-	taken = nursery_child_take(n, c, true);
+	/* A service may not end before its joiner does. */
+	taken = !child_is_service(c) && nursery_child_take(n, c, true);
 	if (taken && nursery_room_to_help()) {
 		raw_spin_unlock(&n->lock);
 		nursery_offer_rest(n);

@@ -55,6 +55,8 @@
  *   SPREAD	a worker may have children in its slots that it has not started. Set by
  *		the worker, after it has shown them; taken back under nursery->lock,
  *		by who then looks at all and finds none
+ *   SERVED	nr_services may not be zero. Both are changed under nursery->lock
+ *   STOPS	the joiner has cancelled the services, and counts them; see service.c
  *   DUE	a parked child's time has come; the timer does not look for more of them.
  *		Set and cleared under nursery->lock, by who then finds none
  *   HELD	somebody has looked, under nursery->lock, at what the joiner has on its
@@ -70,6 +72,8 @@ enum nursery_state {
 	NURSERY_SPREAD		= BIT(6),
 	NURSERY_TIMED		= BIT(7),	/* has been in the queue of timer.c */
 	NURSERY_DUE		= BIT(9),	/* parked children may be; see park.c */
+	NURSERY_SERVED		= BIT(11),	/* there may be services */
+	NURSERY_STOPS		= BIT(12),	/* they are stopped, and counted */
 	NURSERY_COUNT		= BIT(16),	/* one child */
 };
 
@@ -110,6 +114,7 @@ enum nursery_child_state {
 	CHILD_WAITED	= BIT(4),	/* somebody sleeps until it has finished */
 	CHILD_HELD	= BIT(5),	/* somebody looks at it: it does not become DONE */
 	CHILD_TELLS	= BIT(6),	/* its end is told: it ends with nursery->lock */
+	CHILD_SERVICE	= BIT(7),	/* see service.c; it stays */
 	CHILD_STARTING	= BIT(8),	/* and to who waits for it to be ready: see start.c */
 	CHILD_PENDING	= BIT(9),	/* a cancel is put off: see shield.c */
 	CHILD_UNPARKED	= BIT(10),	/* before it parks: then it does not */
@@ -131,6 +136,11 @@ static inline unsigned int child_nr_open(int state)
 static inline unsigned int child_phase(int state)
 {
 	return state & CHILD_PHASE;
+}
+
+static inline bool child_is_service(const struct nursery_child *c)
+{
+	return atomic_read(&c->state) & CHILD_SERVICE;
 }
 
 static inline bool child_is_shielded(const struct nursery_child *c)
@@ -263,6 +273,7 @@ void nursery_child_launch(struct nursery *n, struct nursery_child *c,
 void nursery_child_end(struct nursery *n, struct nursery_child *c, int result);
 unsigned int nursery_children_skip(struct nursery *n, struct llist_node **list);
 int nursery_admit(struct nursery *n, struct nursery_child *c, unsigned int phase);
+bool nursery_takes_place(const struct nursery *n, const struct nursery_child *c);
 void nursery_child_queue(struct nursery *n, struct nursery_child *c,
 			 const struct nursery_executor *e);
 void nursery_child_make_ready(struct nursery *n, struct nursery_child *c);
@@ -377,7 +388,7 @@ static inline void nursery_offer(struct nursery *n)
 
 /* park.c */
 void nursery_child_park(struct nursery *n, struct nursery_child *c);
-bool nursery_child_starts(struct nursery_child *c);
+bool nursery_child_starts(struct nursery *n, struct nursery_child *c);
 void nursery_child_tell(struct nursery_child *c);
 ktime_t nursery_first_parked(const struct nursery *n);
 void nursery_parked_expire(struct nursery *n, ktime_t now);
@@ -389,7 +400,16 @@ struct nursery_child *nursery_next_parked(struct nursery *n, struct nursery_chil
 /* go.c */
 const void *nursery_child_fn(const struct nursery_child *c);
 
+/* service.c */
+bool nursery_service_enter(struct nursery *n, struct nursery_child *c);
+void nursery_service_begin(struct nursery *n, struct nursery_worker *w);
+void nursery_service_end(struct nursery *n, struct nursery_worker *w);
+void nursery_service_give_place(struct nursery *n);
+void nursery_service_over(struct nursery *n);
+bool nursery_services_stop(struct nursery *n);
+
 /* cancel.c */
+void nursery_stop_services(struct nursery *n);
 void nursery_cancel_by(struct nursery *n, int cause, unsigned long canceller);
 unsigned long nursery_child_canceller(const struct nursery_child *c);
 void nursery_fail(struct nursery *n, int error, unsigned long by);

@@ -147,7 +147,7 @@ static void add_children(struct snapshot *s, struct nursery *n, u32 depth)
 /* Not finished, as far as their workers have told. Context: nursery->lock held. */
 static u32 nr_children(struct nursery *n)
 {
-	u32 nr = nursery_count(atomic64_read(&n->state));
+	u32 nr = nursery_count(atomic64_read(&n->state)) + n->nr_services;
 	struct nursery_worker *w;
 
 	for (w = nursery_first_worker(n); w; w = nursery_next_worker(n, w))

@@ -64,6 +64,12 @@ static void take(struct nursery *n, struct nursery_child *c)
 	child_set_phase(c, CHILD_LIVE);
 }
 
+/* Is it a service that has been stopped? */
+static bool stops(const struct nursery *n, const struct nursery_child *c)
+{
+	return child_is_service(c) && atomic64_read(&n->state) & NURSERY_STOPS;
+}
+
 /*
  * Park a child, unless it has been unparked or cancelled meanwhile. @started: it has
  * been run.
@@ -77,7 +83,7 @@ static bool park(struct nursery *n, struct nursery_child *c, ktime_t when, bool 
 	bool parks;
 
 	/* A cancel of the nursery that came after the function's return has not found it. */
-	if (nursery_cancelled(n))
+	if (nursery_cancelled(n) || stops(n, c))
 		atomic_or(NURSERY_CHILD_CANCELLED, &c->state);
 	old = atomic_read(&c->state);
 	do {
@@ -128,10 +134,15 @@ void nursery_child_park(struct nursery *n, struct nursery_child *c)
  *
  * Return: false: it is not to be, as it was cancelled and has never been run.
  */
-bool nursery_child_starts(struct nursery_child *c)
+bool nursery_child_starts(struct nursery *n, struct nursery_child *c)
 {
+	int old;
+
+	/* It has been shown, so who stops services finds it, or we find that he has. */
+	if (stops(n, c))
+		nursery_child_tell(c);
 	/* Fully ordered: whoever unparked it before this is seen by its function. */
-	int old = atomic_fetch_andnot(CHILD_STARTED | CHILD_UNPARKED, &c->state);
+	old = atomic_fetch_andnot(CHILD_STARTED | CHILD_UNPARKED, &c->state);
 
 	return !(old & NURSERY_CHILD_CANCELLED) || old & CHILD_STARTED;
 }
@@ -201,14 +212,20 @@ void nursery_parked_expire(struct nursery *n, ktime_t now)
  */
 unsigned int nursery_take_due(struct nursery *n, struct nursery_child **to, unsigned int room)
 {
+	struct nursery_child *c;
 	unsigned int nr = 0;
 	ktime_t now;
 
 	if (!(atomic64_read(&n->state) & NURSERY_DUE))
 		return 0;
 	now = ktime_get();
-	while (nr < room && (to[nr] = take_first(n, now)))
-		nr++;
+	while (nr < room && (c = take_first(n, now))) {
+		/* Not in a chunk: others would wait for it. */
+		if (child_is_service(c))
+			nursery_child_queue(n, c, n->executor);
+		else
+			to[nr++] = c;
+	}
 	if (nr < room) {
 		atomic64_andnot(NURSERY_DUE, &n->state);
 		nursery_timer_set(n);
@@ -269,8 +286,8 @@ struct nursery_child *nursery_next_parked(struct nursery *n, struct nursery_chil
  */
 int nursery_spawn_delayed(struct nursery *n, struct nursery_child *c, ktime_t delay)
 {
+	bool parks, is_service;
 	unsigned long flags;
-	bool parks;
 	int err;
 
 	if (delay <= 0)
@@ -278,14 +295,17 @@ int nursery_spawn_delayed(struct nursery *n, struct nursery_child *c, ktime_t de
 	if (!c->fn)
 		return -EINVAL;
 	err = nursery_admit(n, c, CHILD_LIVE);
-	if (err)
+	if (err < 0)
 		return err;
 	raw_spin_lock_irqsave(&n->lock, flags);
+	is_service = nursery_service_enter(n, c);
 	parks = park(n, c, ktime_add_safe(ktime_get(), delay), false);
 	raw_spin_unlock_irqrestore(&n->lock, flags);
 	/* It was cancelled at this moment: a worker skips it. */
 	if (!parks)
 		nursery_child_make_ready(n, c);
+	if (is_service)
+		nursery_uncount(n, 1);
 	return 0;
 }
 EXPORT_SYMBOL_GPL(nursery_spawn_delayed);

@@ -57,6 +57,7 @@ void __nursery_init(struct nursery *n, const struct nursery_params *params,
 	INIT_HLIST_HEAD(&n->workers);
 	raw_spin_lock_init(&n->lock);
 	n->nr_active = 0;
+	n->nr_services = 0;
 	INIT_HLIST_HEAD(&n->others);
 	n->waiters = NULL;
 	n->resources = NULL;
@@ -183,7 +184,7 @@ static bool take_submitted(struct nursery *n, struct nursery_worker *w, unsigned
 		return false;
 	raw_spin_lock_irq(&n->lock);
 	hlist_for_each_entry(c, &n->others, other) {
-		if (child_phase(atomic_read(&c->state)) != CHILD_SUBMITTED)
+		if (child_phase(atomic_read(&c->state)) != CHILD_SUBMITTED || child_is_service(c))
 			continue;
 		some = true;
 		took = nursery_child_retract(n, c);
@@ -284,6 +285,11 @@ static bool close(struct nursery *n, struct nursery_worker *w)
 	for (;;) {
 		if (nursery_count(old) != w->finished)
 			return false;
+		if (old & NURSERY_SERVED) {
+			nursery_stop_services(n);
+			old = atomic64_read(&n->state);
+			continue;
+		}
 		if (old & NURSERY_LISTED) {
 			nursery_queue_unlist(n, w->finished);
 			old = atomic64_read(&n->state);

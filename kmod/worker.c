@@ -61,7 +61,7 @@
 #define RANGE_FLAGS		(RANGE_RUNNING | RANGE_HELD)
 
 /* child->state: something is to be looked at before its function is called. */
-#define CHILD_SPECIAL	(NURSERY_CHILD_CANCELLED | CHILD_STARTED | CHILD_UNPARKED)
+#define CHILD_SPECIAL	(NURSERY_CHILD_CANCELLED | CHILD_SERVICE | CHILD_STARTED | CHILD_UNPARKED)
 
 /* May this task run one more child on top of what it has on its stack? */
 bool nursery_room_to_help(void)
@@ -411,7 +411,7 @@ static noinline void restore_context(struct nursery_child *c, const struct cred 
 		revert_creds(cred);
 }
 
-static int run(struct nursery *n, struct nursery_child *c)
+static int call(struct nursery *n, struct nursery_child *c)
 {
 	unsigned int scope = current->flags & SCOPE_FLAGS;
 	const struct cred *cred = current_cred();
@@ -419,8 +419,6 @@ static int run(struct nursery *n, struct nursery_child *c)
 	bool looked_at;
 	int result;
 
-	if (unlikely(atomic_read(&c->state) & CHILD_SPECIAL) && !nursery_child_starts(c))
-		return -ECANCELED;
 	looked_at = nursery_dep_acquire(n);
 	result = c->fn(c);
 	if (looked_at)
@@ -429,6 +427,32 @@ static int run(struct nursery *n, struct nursery_child *c)
 		     preempt_count() != preempt))
 		restore_context(c, cred, scope, preempt);
 	return result;
+}
+
+/* A child that may not be to be called, or not like others. */
+static noinline int call_special(struct nursery *n, struct nursery_worker *w,
+				 struct nursery_child *c)
+{
+	bool is_service = child_is_service(c);
+	int result = -ECANCELED;
+
+	if (nursery_child_starts(n, c)) {
+		if (is_service)
+			nursery_service_begin(n, w);
+		result = call(n, c);
+		if (is_service)
+			nursery_service_end(n, w);
+	}
+	if (is_service)
+		nursery_service_give_place(n);
+	return result;
+}
+
+static int run(struct nursery *n, struct nursery_worker *w, struct nursery_child *c)
+{
+	if (unlikely(atomic_read(&c->state) & CHILD_SPECIAL))
+		return call_special(n, w, c);
+	return call(n, c);
 }
 
 /* The turn is over: what has not been started is for the next to come. */
@@ -451,7 +475,7 @@ static struct nursery_child *run_one(struct nursery *n, struct nursery_worker *w
 				     struct nursery_child *c)
 {
 	struct nursery_child *next;
-	int result = run(n, c);
+	int result = run(n, w, c);
 
 	if (unlikely(w->end && time_after(jiffies, w->end)))
 		give_back(n, w);

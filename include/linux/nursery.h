@@ -202,6 +202,7 @@ struct nursery {
 	struct hlist_head		workers;	/* who else runs children here; lock */
 	raw_spinlock_t			lock;		/* all down to "tree" */
 	unsigned int			nr_active;	/* started and not over; with max_active */
+	unsigned int			nr_services;	/* not finished: see service.c */
 	struct hlist_head		others;		/* external, or given to an executor */
 	struct nursery_waiter		*waiters;	/* for something else than the end */
 	struct nursery_resource		*resources;	/* last in first */
@@ -384,6 +385,7 @@ static inline void nursery_scope_exit(struct nursery_scope *scope)
 
 void nursery_child_init(struct nursery_child *c, nursery_fn_t fn,
 			void (*done)(struct nursery_child *c));
+void nursery_child_set_service(struct nursery_child *c);
 int nursery_spawn(struct nursery *n, struct nursery_child *c);
 int nursery_spawn_on(struct nursery *n, struct nursery_child *c,
 		     const struct nursery_executor *e);
