@@ -61,6 +61,7 @@
  *		Set and cleared under nursery->lock, by who then finds none
  *   HELD	somebody has looked, under nursery->lock, at what the joiner has on its
  *		stack; the joiner takes the lock before it closes
+ *   KILLABLE	a fatal signal of the joiner cancels the nursery; by the joiner
  */
 enum nursery_state {
 	NURSERY_CANCELLED	= BIT(0),
@@ -74,7 +75,8 @@ enum nursery_state {
 	NURSERY_DUE		= BIT(9),	/* parked children may be; see park.c */
 	NURSERY_SERVED		= BIT(11),	/* there may be services */
 	NURSERY_STOPS		= BIT(12),	/* they are stopped, and counted */
-	NURSERY_COUNT		= BIT(16),	/* one child */
+	NURSERY_KILLABLE	= BIT(13),
+	NURSERY_COUNT		= BIT(24),	/* one child */
 };
 
 static inline s64 nursery_count(s64 state)
@@ -219,6 +221,7 @@ bool nursery_wake_joiner(struct nursery *n);
 int nursery_keep(struct nursery *n);
 void nursery_uncount(struct nursery *n, unsigned int finished);
 int nursery_result(const struct nursery *n);
+void nursery_kill(struct nursery *n);
 
 /* Would it take a child now? A look, no promise: spawn decides. */
 static inline bool nursery_is_open(const struct nursery *n)

@@ -23,6 +23,8 @@
  * no cancel and no listing can find it.
  */
 #include <linux/export.h>
+#include <linux/jiffies.h>
+#include <linux/sched/signal.h>
 
 #include "internal.h"
 #include "trace.h"
@@ -252,6 +254,13 @@ static void sleep(struct nursery *n, struct nursery_worker *w,
 	if ((some || submitted) &&
 	    atomic64_fetch_andnot(NURSERY_WAITING, &n->state) & NURSERY_WAITING)
 		return;
+	if (old & NURSERY_KILLABLE) {
+		if (!wait_for_completion_killable(&w->wake))
+			return;
+		/* Killed. As above. */
+		if (atomic64_fetch_andnot(NURSERY_WAITING, &n->state) & NURSERY_WAITING)
+			return;
+	}
 	wait_for_completion(&w->wake);
 }
 
@@ -309,6 +318,49 @@ static bool close(struct nursery *n, struct nursery_worker *w)
 	}
 }
 
+/*
+ * The joiner looks whether it has been killed: then it cancels, once. After that it is
+ * not killable any more, and waits for what is left.
+ *
+ * Return: whether it is still killable.
+ */
+static bool look_for_kill(struct nursery *n)
+{
+	if (likely(!(atomic64_read(&n->state) & NURSERY_KILLABLE)))
+		return false;
+	if (!fatal_signal_pending(current))
+		return true;
+	atomic64_andnot(NURSERY_KILLABLE, &n->state);
+	nursery_cancel_by(n, -EINTR, (unsigned long)nursery_join_killable);
+	return false;
+}
+
+static bool is_joined_here(struct nursery *n)
+{
+	struct nursery_worker *joiner;
+	bool here;
+
+	raw_spin_lock_irq(&n->lock);
+	joiner = nursery_look_at_joiner(n);
+	here = joiner && joiner->task == current;
+	raw_spin_unlock_irq(&n->lock);
+	return here;
+}
+
+/*
+ * The caller has been killed while it runs a child of @n. It may do so as a joiner, of @n
+ * or of a nursery around it, who would not look before the child returns.
+ *
+ * Context: Process context.
+ */
+void nursery_kill(struct nursery *n)
+{
+	/* What is above is there as long as the child runs. */
+	for (; n; n = nursery_up(n))
+		if (atomic64_read(&n->state) & NURSERY_KILLABLE && is_joined_here(n))
+			look_for_kill(n);
+}
+
 /* Run or wait for children until there are none, then close the nursery. */
 static void wait_for_children(struct nursery *n)
 {
@@ -325,6 +377,8 @@ static void wait_for_children(struct nursery *n)
 		/* There are more, and there may be no end of them. */
 		if (w.finished)
 			cond_resched();
+		/* A batch that takes longer than a tick is broken off, to look again. */
+		w.end = look_for_kill(n) ? (jiffies + 1) ?: 1 : 0;
 		if (room && (nursery_worker_take(n, &w) || take_submitted(n, &w, &vain))) {
 			nursery_worker_run(n, &w);
 			nursery_worker_over(n, &w);
@@ -343,6 +397,30 @@ static void wait_for_children(struct nursery *n)
 	WRITE_ONCE(n->joiner, NULL);
 	if (nursery_is_queue(n->executor))
 		nursery_queue_leave(n->executor);
+}
+
+static int join(struct nursery *n, bool killable)
+{
+	might_sleep();
+
+	/* Only the joiner sets the bit: a join after the end, by rule not a race. */
+	if (atomic64_read(&n->state) & NURSERY_JOINED)
+		return nursery_result(n);
+	if (nursery_runs_here(n))
+		return -EDEADLK;
+
+	if (nursery_dep_acquire(n))
+		nursery_dep_release(n);
+	if (killable)
+		atomic64_or(NURSERY_KILLABLE, &n->state);
+	wait_for_children(n);
+	if (atomic64_read(&n->state) & NURSERY_TIMED)
+		nursery_timer_end(n);
+	trace_nursery_join(n, nursery_result(n));
+	nursery_release_all(n);
+	nursery_tree_del(n);
+	atomic64_or(NURSERY_JOINED, &n->state);
+	return nursery_result(n);
 }
 
 /**
@@ -366,23 +444,29 @@ static void wait_for_children(struct nursery *n)
  */
 int nursery_join(struct nursery *n)
 {
-	might_sleep();
-
-	/* Only the joiner sets the bit: a join after the end, by rule not a race. */
-	if (atomic64_read(&n->state) & NURSERY_JOINED)
-		return nursery_result(n);
-	if (nursery_runs_here(n))
-		return -EDEADLK;
-
-	if (nursery_dep_acquire(n))
-		nursery_dep_release(n);
-	wait_for_children(n);
-	if (atomic64_read(&n->state) & NURSERY_TIMED)
-		nursery_timer_end(n);
-	trace_nursery_join(n, nursery_result(n));
-	nursery_release_all(n);
-	nursery_tree_del(n);
-	atomic64_or(NURSERY_JOINED, &n->state);
-	return nursery_result(n);
+	return join(n, false);
 }
 EXPORT_SYMBOL_GPL(nursery_join);
+
+/**
+ * nursery_join_killable - nursery_join() that a fatal signal turns into a cancel
+ * @n: the nursery
+ *
+ * For a scope that a process waits for: if it is killed the nursery is cancelled with
+ * -EINTR, and the join goes on until every child has finished, as nursery_join() does,
+ * by then without regard to signals. Children should end soon after a cancel.
+ *
+ * While the joiner runs a child itself a kill is noticed by the cancel-aware waits of
+ * that child, by its nursery_cond_resched(), and when it has returned; not while it is in
+ * another kind of wait. %NURSERY_NO_HELP avoids that. A signal that comes when
+ * all children have finished does nothing.
+ *
+ * Context: Process context, may sleep.
+ * Return: as nursery_join(): after a kill -EINTR, unless a child failed, or the
+ *	   nursery had been cancelled before with another cause.
+ */
+int nursery_join_killable(struct nursery *n)
+{
+	return join(n, true);
+}
+EXPORT_SYMBOL_GPL(nursery_join_killable);

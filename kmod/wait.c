@@ -11,12 +11,15 @@
  * What is waited for is looked at before the flag, so it wins over a cancel: a child
  * that took something (a completion, an item off a queue) is never told -ECANCELED.
  *
- * All sleep in TASK_IDLE: no load, and not for the hung-task detector to count.
+ * All sleep in TASK_IDLE: no load, and not for the hung-task detector to count. At
+ * first a fatal signal wakes them as well: the waiter may be a joiner that helps, in
+ * nursery_join_killable(), and has to cancel. If it is not, it goes on to sleep, with its
+ * ears shut.
  */
 #include <linux/completion.h>
 #include <linux/export.h>
 #include <linux/hrtimer.h>
-#include <linux/sched.h>
+#include <linux/sched/signal.h>
 #include <linux/swait.h>
 
 #include "internal.h"
@@ -30,9 +33,21 @@ static void wake_task(struct nursery_cancel_handler *h)
 void __nursery_wait_start(struct nursery_wait *w, struct nursery_child *c)
 {
 	w->task = current;
+	w->state = TASK_IDLE | TASK_WAKEKILL;
 	nursery_on_cancel(c, &w->handler, wake_task);
 }
 EXPORT_SYMBOL_GPL(__nursery_wait_start);
+
+/*
+ * A fatal signal has woken the caller: cancel what it joins. That may be above the child,
+ * so who waits looks at the flag again. Context: Process context; TASK_RUNNING.
+ */
+void __nursery_wait_killed(struct nursery_wait *w)
+{
+	w->state = TASK_IDLE;
+	nursery_kill(w->handler.child->nursery);
+}
+EXPORT_SYMBOL_GPL(__nursery_wait_killed);
 
 /* No canceller refers to @w any more. Context: Process context, may sleep; TASK_RUNNING. */
 void __nursery_wait_end(struct nursery_wait *w)
@@ -59,7 +74,7 @@ int nursery_sleep(struct nursery_child *c, ktime_t duration)
 
 	__nursery_wait_start(&wait, c);
 	for (;;) {
-		set_current_state(TASK_IDLE);
+		set_current_state(wait.state);
 		if (nursery_child_cancelled(c)) {
 			ret = -ECANCELED;
 			break;
@@ -67,6 +82,8 @@ int nursery_sleep(struct nursery_child *c, ktime_t duration)
 		/* 0: it expired; else somebody woke us. */
 		if (!schedule_hrtimeout(&when, HRTIMER_MODE_ABS))
 			break;
+		if (signal_pending_state(wait.state, current))
+			__nursery_wait_killed(&wait);
 	}
 	__set_current_state(TASK_RUNNING);
 	__nursery_wait_end(&wait);
@@ -74,14 +91,19 @@ int nursery_sleep(struct nursery_child *c, ktime_t duration)
 }
 EXPORT_SYMBOL_GPL(nursery_sleep);
 
-/* Sleep until @x looks completed or @c is cancelled. Afterwards we are in no queue. */
-static void sleep_on_completion(struct nursery_child *c, struct completion *x)
+/*
+ * Sleep until @x looks completed, @c is cancelled or we are killed. Afterwards we are in
+ * no queue.
+ */
+static void sleep_on_completion(struct nursery_child *c, struct completion *x,
+				unsigned int state)
 {
 	DECLARE_SWAITQUEUE(entry);
 
 	for (;;) {
-		prepare_to_swait_exclusive(&x->wait, &entry, TASK_IDLE);
-		if (completion_done(x) || nursery_child_cancelled(c))
+		prepare_to_swait_exclusive(&x->wait, &entry, state);
+		if (completion_done(x) || nursery_child_cancelled(c) ||
+		    signal_pending_state(state, current))
 			break;
 		schedule();
 	}
@@ -115,7 +137,7 @@ int nursery_wait_for_completion(struct nursery_child *c, struct completion *x)
 		return 0;
 	__nursery_wait_start(&wait, c);
 	do {
-		sleep_on_completion(c, x);
+		sleep_on_completion(c, x, wait.state);
 		if (nursery_child_cancelled(c))
 			ret = -ECANCELED;
 		/*
@@ -128,6 +150,8 @@ int nursery_wait_for_completion(struct nursery_child *c, struct completion *x)
 			ret = 0;
 			break;
 		}
+		if (signal_pending_state(wait.state, current))
+			__nursery_wait_killed(&wait);
 	} while (!ret);
 	__nursery_wait_end(&wait);
 	return ret;
@@ -146,6 +170,8 @@ EXPORT_SYMBOL_GPL(nursery_wait_for_completion);
 int nursery_cond_resched(struct nursery_child *c)
 {
 	cond_resched();
+	if (unlikely(fatal_signal_pending(current)))
+		nursery_kill(c->nursery);
 	return nursery_child_cancelled(c) ? -ECANCELED : 0;
 }
 EXPORT_SYMBOL_GPL(nursery_cond_resched);

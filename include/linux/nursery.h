@@ -321,6 +321,7 @@ do {									\
 } while (0)
 
 int nursery_join(struct nursery *n);
+int nursery_join_killable(struct nursery *n);
 
 /* private: a scoped_nursery() on the stack */
 struct nursery_scope {
@@ -486,9 +487,11 @@ int __nursery_race(struct nursery_child *parent, struct nursery_child **children
 struct nursery_wait {
 	struct nursery_cancel_handler	handler;
 	struct task_struct		*task;
+	unsigned int			state;		/* to sleep in */
 };
 
 void __nursery_wait_start(struct nursery_wait *w, struct nursery_child *c);
+void __nursery_wait_killed(struct nursery_wait *w);
 void __nursery_wait_end(struct nursery_wait *w);
 
 /*
@@ -505,10 +508,11 @@ void __nursery_wait_end(struct nursery_wait *w);
 	might_sleep();								\
 	if (!(condition)) {							\
 		__nursery_wait_start(&__wait, __c);				\
-		(void)___wait_event(wq_head,					\
+		while (___wait_event(wq_head,					\
 			({ __err = __nursery_wait_over(__c, condition, __left);	\
 			   __err <= 0; }),					\
-			TASK_IDLE, 0, 0, __left = schedule_timeout(__left));	\
+			__wait.state, 0, 0, __left = schedule_timeout(__left)))	\
+			__nursery_wait_killed(&__wait);				\
 		__nursery_wait_end(&__wait);					\
 	}									\
 	__err;									\
