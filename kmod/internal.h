@@ -59,6 +59,10 @@
  *   STOPS	the joiner has cancelled the services, and counts them; see service.c
  *   DUE	a parked child's time has come; the timer does not look for more of them.
  *		Set and cleared under nursery->lock, by who then finds none
+ *   ASYNC	nobody sleeps in a join: who takes WAITING passes the nursery on to
+ *		join_async.c, and it is no use to wake a joiner for anything else
+ *   JOINING	somebody joins, or has joined, by whatever function
+ *   OTHERS	and others wait for his result, as nursery->waiters. Under nursery->lock
  *   HELD	somebody has looked, under nursery->lock, at what the joiner has on its
  *		stack; the joiner takes the lock before it closes
  *   KILLABLE	a fatal signal of the joiner cancels the nursery; by the joiner
@@ -72,10 +76,13 @@ enum nursery_state {
 	NURSERY_HELD		= BIT(5),
 	NURSERY_SPREAD		= BIT(6),
 	NURSERY_TIMED		= BIT(7),	/* has been in the queue of timer.c */
+	NURSERY_ASYNC		= BIT(8),	/* set once, with JOINING */
 	NURSERY_DUE		= BIT(9),	/* parked children may be; see park.c */
 	NURSERY_SERVED		= BIT(11),	/* there may be services */
 	NURSERY_STOPS		= BIT(12),	/* they are stopped, and counted */
 	NURSERY_KILLABLE	= BIT(13),
+	NURSERY_JOINING		= BIT(14),
+	NURSERY_OTHERS		= BIT(15),
 	NURSERY_COUNT		= BIT(24),	/* one child */
 };
 
@@ -198,14 +205,14 @@ struct nursery_worker {
 
 /*
  * Somebody who sleeps until something happens to @key: a child (it finished), its state
- * (it is ready, or has failed to be), a cancel handler (it returned). On the sleeper's
- * stack; linked under nursery->lock.
+ * (it is ready, or has failed to be), a cancel handler (it returned), a nursery (its join
+ * is over). On the sleeper's stack; linked under nursery->lock.
  */
 struct nursery_waiter {
 	struct nursery_waiter	*next;
 	const void		*key;
 	struct completion	wake;
-	int			result;		/* of the child */
+	int			result;		/* of the child, or of the join */
 };
 
 /* What drivers embed is to stay small: four cache lines, and one. */
@@ -222,12 +229,19 @@ int nursery_keep(struct nursery *n);
 void nursery_uncount(struct nursery *n, unsigned int finished);
 int nursery_result(const struct nursery *n);
 void nursery_kill(struct nursery *n);
+bool nursery_close(struct nursery *n, unsigned int finished);
+int nursery_end(struct nursery *n);
 
 /* Would it take a child now? A look, no promise: spawn decides. */
 static inline bool nursery_is_open(const struct nursery *n)
 {
 	return !(atomic64_read(&n->state) & (NURSERY_CANCELLED | NURSERY_CLOSED));
 }
+
+/* join_async.c */
+void nursery_join_later(struct nursery *n);
+int nursery_join_async_start(void);
+void nursery_join_async_stop(void);
 
 /* tree.c */
 extern raw_spinlock_t nursery_roots_lock, nursery_tree_lock;

@@ -16,9 +16,12 @@ static int __init nursery_module_init(void)
 	err = nursery_executor_start();
 	if (err)
 		goto stop_threads;
-	err = nursery_core_ops_start();
+	err = nursery_join_async_start();
 	if (err)
 		goto stop_executor;
+	err = nursery_core_ops_start();
+	if (err)
+		goto stop_join_async;
 	err = nursery_dev_start();
 	if (err)
 		goto stop_core_ops;
@@ -26,6 +29,8 @@ static int __init nursery_module_init(void)
 
 stop_core_ops:
 	nursery_core_ops_stop();
+stop_join_async:
+	nursery_join_async_stop();
 stop_executor:
 	nursery_executor_stop();
 stop_threads:
@@ -37,6 +42,7 @@ static void __exit nursery_module_exit(void)
 {
 	nursery_dev_stop();
 	nursery_core_ops_stop();
+	nursery_join_async_stop();
 	nursery_executor_stop();
 	nursery_threads_stop();
 	nursery_timer_stop();

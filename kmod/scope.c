@@ -21,6 +21,11 @@
  * Then, in this order: the timer is taken back, what the nursery owns is
  * released, last in first out (I2), and the nursery leaves the tree, after which
  * no cancel and no listing can find it.
+ *
+ * Of several that join at once the first does all this. The others sleep on waiters of
+ * their own, under nursery->lock, and are given the result as the last thing before the
+ * nursery counts as joined. They do not look at it again: after join_async.c that may be
+ * freed by then.
  */
 #include <linux/export.h>
 #include <linux/jiffies.h>
@@ -122,7 +127,7 @@ void nursery_wake_waiters(struct nursery *n, const void *key, int result)
  */
 bool nursery_wake_joiner(struct nursery *n)
 {
-	if (!(atomic64_read(&n->state) & NURSERY_WAITING) ||
+	if ((atomic64_read(&n->state) & (NURSERY_WAITING | NURSERY_ASYNC)) != NURSERY_WAITING ||
 	    !(atomic64_fetch_andnot(NURSERY_WAITING, &n->state) & NURSERY_WAITING))
 		return false;
 	complete(&n->joiner->wake);
@@ -160,7 +165,11 @@ void nursery_uncount(struct nursery *n, unsigned int finished)
 			new &= ~NURSERY_WAITING;
 	} while (!atomic64_try_cmpxchg(&n->state, &old, new));
 	/* Only if we took the flag is the nursery there: the joiner sleeps until this. */
-	if (!nursery_count(new) && old & NURSERY_WAITING)
+	if (nursery_count(new) || !(old & NURSERY_WAITING))
+		return;
+	if (old & NURSERY_ASYNC)
+		nursery_join_later(n);
+	else
 		complete(&n->joiner->wake);
 }
 
@@ -282,17 +291,23 @@ static void sleep_beside_thread(struct nursery *n, struct nursery_worker *w, uns
 		nursery_uncount(n, 1);
 }
 
+/* What is still to be known when it is closed. */
+#define STAYS	(NURSERY_CANCELLED | NURSERY_TIMED | \
+		 NURSERY_ASYNC | NURSERY_JOINING | NURSERY_OTHERS)
+
 /*
- * Close the nursery if no more children are counted than @w has ended.
+ * Close the nursery if no more children are counted than the @finished that the joiner
+ * has ended.
  *
+ * Context: Process context; the caller joins the nursery.
  * Return: whether it is closed.
  */
-static bool close(struct nursery *n, struct nursery_worker *w)
+bool nursery_close(struct nursery *n, unsigned int finished)
 {
 	s64 old = atomic64_read(&n->state);
 
 	for (;;) {
-		if (nursery_count(old) != w->finished)
+		if (nursery_count(old) != finished)
 			return false;
 		if (old & NURSERY_SERVED) {
 			nursery_stop_services(n);
@@ -300,7 +315,7 @@ static bool close(struct nursery *n, struct nursery_worker *w)
 			continue;
 		}
 		if (old & NURSERY_LISTED) {
-			nursery_queue_unlist(n, w->finished);
+			nursery_queue_unlist(n, finished);
 			old = atomic64_read(&n->state);
 			continue;
 		}
@@ -312,10 +327,12 @@ static bool close(struct nursery *n, struct nursery_worker *w)
 			continue;
 		}
 		if (atomic64_try_cmpxchg(&n->state, &old,
-					 (old & (NURSERY_CANCELLED | NURSERY_TIMED)) |
-					 NURSERY_CLOSED))
-			return true;
+					 (old & STAYS) | NURSERY_CLOSED))
+			break;
 	}
+	if (nursery_is_queue(n->executor))
+		nursery_queue_leave(n->executor);
+	return true;
 }
 
 /*
@@ -371,7 +388,7 @@ static void wait_for_children(struct nursery *n)
 	nursery_worker_init(&w, n->executor);
 	/* Others find what is in its slots, once something is, and where to wake us. */
 	smp_store_release(&n->joiner, &w);
-	while (!close(n, &w)) {
+	while (!nursery_close(n, w.finished)) {
 		bool room = helps && nursery_room_to_help();
 
 		/* There are more, and there may be no end of them. */
@@ -395,32 +412,87 @@ static void wait_for_children(struct nursery *n)
 			sleep(n, &w, NULL, helps ? JOINER_HELPS : JOINER_ONLY_WAITS, vain);
 	}
 	WRITE_ONCE(n->joiner, NULL);
-	if (nursery_is_queue(n->executor))
-		nursery_queue_leave(n->executor);
+}
+
+/* Give the result to others that join. Return: the state, without OTHERS. */
+static s64 tell_others(struct nursery *n, int result)
+{
+	s64 old;
+
+	raw_spin_lock_irq(&n->lock);
+	nursery_wake_waiters(n, n, result);
+	old = atomic64_fetch_andnot(NURSERY_OTHERS, &n->state);
+	raw_spin_unlock_irq(&n->lock);
+	return old & ~NURSERY_OTHERS;
+}
+
+/*
+ * The end of a nursery that has been closed: see above for the order. It may be gone
+ * afterwards.
+ *
+ * Context: Process context, may sleep. Once.
+ * Return: what the join returns.
+ */
+int nursery_end(struct nursery *n)
+{
+	int result = nursery_result(n);
+	s64 old;
+
+	if (atomic64_read(&n->state) & NURSERY_TIMED)
+		nursery_timer_end(n);
+	trace_nursery_join(n, result);
+	nursery_release_all(n);
+	nursery_tree_del(n);
+
+	old = atomic64_read(&n->state);
+	do {
+		if (unlikely(old & NURSERY_OTHERS))
+			old = tell_others(n, result);
+		/* Fully ordered: pairs with the acquire of a join that finds the flag. */
+	} while (!atomic64_try_cmpxchg(&n->state, &old, old | NURSERY_JOINED));
+	return result;
+}
+
+/* Somebody joins already: wait for his result. */
+static int join_with_another(struct nursery *n)
+{
+	struct nursery_waiter waiter;
+	s64 old;
+
+	raw_spin_lock_irq(&n->lock);
+	old = atomic64_read(&n->state);
+	do {
+		if (old & NURSERY_JOINED) {
+			raw_spin_unlock_irq(&n->lock);
+			return nursery_result(n);
+		}
+	} while (!atomic64_try_cmpxchg(&n->state, &old, old | NURSERY_OTHERS));
+	nursery_add_waiter(n, &waiter, n);
+	/* Who finds OTHERS takes the lock, so this comes before the end of the nursery. */
+	raw_spin_unlock_irq(&n->lock);
+	wait_for_completion(&waiter.wake);
+	return waiter.result;
 }
 
 static int join(struct nursery *n, bool killable)
 {
 	might_sleep();
 
-	/* Only the joiner sets the bit: a join after the end, by rule not a race. */
-	if (atomic64_read(&n->state) & NURSERY_JOINED)
+	/* All that the joiner did comes before. */
+	if (atomic64_read_acquire(&n->state) & NURSERY_JOINED)
 		return nursery_result(n);
 	if (nursery_runs_here(n))
 		return -EDEADLK;
 
 	if (nursery_dep_acquire(n))
 		nursery_dep_release(n);
+	/* This settles who is the first. */
+	if (atomic64_fetch_or(NURSERY_JOINING, &n->state) & NURSERY_JOINING)
+		return join_with_another(n);
 	if (killable)
 		atomic64_or(NURSERY_KILLABLE, &n->state);
 	wait_for_children(n);
-	if (atomic64_read(&n->state) & NURSERY_TIMED)
-		nursery_timer_end(n);
-	trace_nursery_join(n, nursery_result(n));
-	nursery_release_all(n);
-	nursery_tree_del(n);
-	atomic64_or(NURSERY_JOINED, &n->state);
-	return nursery_result(n);
+	return nursery_end(n);
 }
 
 /**
@@ -434,8 +506,12 @@ static int join(struct nursery *n, bool killable)
  * result. Join does not cancel; until the last child has finished, children may
  * spawn siblings.
  *
- * One caller at a time. To lockdep this is a lock that every child holds while
- * it runs: joining with a lock held that a child takes is reported (R8).
+ * Several may join at once, and all return the same: the first helps and releases,
+ * the others wait for him. Then @n may be freed when all have returned. If
+ * nursery_join_async() was called before, this waits for that to be over but for its done().
+ *
+ * To lockdep this is a lock that every child holds while it runs: joining with a lock
+ * held that a child takes is reported (R8).
  *
  * Context: Process context, may sleep.
  * Return: the first real error of a child; else the cause of the cancel, if

@@ -22,7 +22,7 @@
  *   over()			nursery_worker_over()
  *   offer(), offer_rest()	nursery_offer(), nursery_offer_rest()
  *   has_some(), unlist_empty()	the same
- *   server(), owner()		nursery_queue_serve(), wait_for_children(), sleep(), close()
+ *   server(), owner()		nursery_queue_serve(), wait_for_children(), sleep(), nursery_close()
  *
  * What has to hold: no more than MAX run at once; each is started once at most; who touches
  * the nursery finds it (use_n); no deadlock, which is where a child waits, has a place, and
@@ -335,7 +335,7 @@ proctype owner()
 	:: k < CHILDREN - 1 -> spawn(k); k++
 	:: else -> break
 	od;
-join:	/* close() */
+join:	/* nursery_close() */
 	atomic {
 		use_n();
 		k = 0;

@@ -30,7 +30,7 @@
  *   worker()			nursery_worker_take(), nursery_worker_give(),
  *				nursery_worker_run(), nursery_child_end(), end_quickly(),
  *				end_slowly()
- *   owner(): join		wait_for_children(), close()
+ *   owner(): join		wait_for_children(), nursery_close()
  *   joiner_held		nursery->state: NURSERY_HELD
  *   canceller()		nursery_cancel(), mark_worker(), mark_running(), carry_out(),
  *				nursery_child_cancel(), mark_child(), mark_other()

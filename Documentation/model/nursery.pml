@@ -36,7 +36,7 @@
  *   child_join()		nursery_child_join(), nursery_child_hold(),
  *				nursery_child_take(), run_here(), nursery_worker_give()
  *   server()			nursery_queue_serve(), take_first(), look_round(), visit()
- *   owner(): join		wait_for_children(), close(), nursery_queue_unlist(), sleep()
+ *   owner(): join		wait_for_children(), nursery_close(), nursery_queue_unlist(), sleep()
  *   canceller()		mark_nursery(), mark_worker(), carry_out()
  *
  * What has to hold.
@@ -1065,7 +1065,7 @@ proctype owner()
 #endif
 	joiner = true;
 
-join:	/* close() */
+join:	/* nursery_close() */
 	atomic {
 		use_n();
 		took = false;

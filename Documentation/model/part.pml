@@ -29,7 +29,7 @@
  *   starving			queue->lent, in pool.starving
  *   look_round()		the same, take_runner(), visit(), unlist_empty()
  *   server()			serve(), nursery_queue_serve(), take_first()
- *   owner()			nursery_spawn_on(), close(), nursery_queue_unlist(),
+ *   owner()			nursery_spawn_on(), nursery_close(), nursery_queue_unlist(),
  *				nursery_queue_leave()
  *   submit(), retract()	nursery_queue_submit(), nursery_queue_retract()
  *

@@ -21,7 +21,7 @@
  *   ready			inbox, packs, and the slots of workers
  *   t_lock, listed, summoned	threads->lock, threads->stand_ins, summon()
  *   spawn(), offer()		spawn_first(), __nursery_offer(), nursery_wake_joiner()
- *   owner()			wait_for_children(), sleep_beside_thread(), sleep(), close(),
+ *   owner()			wait_for_children(), sleep_beside_thread(), sleep(), nursery_close(),
  *				nursery_stand_in(), nursery_stand_in_withdraw()
  *   thread()			next_errand(), stand_in()
  *
@@ -180,7 +180,7 @@ proctype owner()
 	bool withdrawn;
 
 	spawn(0);
-join:	/* close() */
+join:	/* nursery_close() */
 	atomic {
 		use_n();
 		if

@@ -215,7 +215,13 @@ struct nursery {
 	unsigned long			canceller;	/* ... and by what code */
 	ktime_t				grace;		/* how long; once cancelled, until when */
 	ktime_t				hard_at;	/* hard handlers are due; see handler.c */
-	struct nursery_child		*winner;	/* of a race: see race.c */
+	union {
+		struct nursery_child	*winner;	/* of a race: see race.c */
+		struct {				/* see join_async.c */
+			void			(*joined)(struct nursery *n, int err);
+			struct llist_node	ended;	/* its children have finished */
+		};
+	};
 
 	/* tree: see tree.c */
 	unsigned long			above;		/* the child or nursery around it */
@@ -322,6 +328,7 @@ do {									\
 
 int nursery_join(struct nursery *n);
 int nursery_join_killable(struct nursery *n);
+void nursery_join_async(struct nursery *n, void (*done)(struct nursery *n, int err));
 
 /* private: a scoped_nursery() on the stack */
 struct nursery_scope {

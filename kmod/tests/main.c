@@ -33,7 +33,8 @@ kunit_test_suites(&nursery_scope_suite,
 		  &nursery_handler_suite,
 		  &nursery_deadline_suite,
 		  &nursery_misuse_suite,
-		  &nursery_go_suite);
+		  &nursery_go_suite,
+		  &nursery_join_suite);
 
 MODULE_DESCRIPTION("KUnit tests of nurseries");
 MODULE_LICENSE("GPL");
