@@ -34,7 +34,7 @@
  * So many children are outstanding, and who is due has not come: look for another CPU.
  * It takes longer to spawn them than to wake one. As bits of the count, all set.
  */
-#define BACKLOG		(1023 * NURSERY_COUNT)
+#define BACKLOG		(1023LL * NURSERY_COUNT)
 
 /**
  * nursery_child_init - prepare a child

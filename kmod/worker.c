@@ -347,10 +347,11 @@ struct nursery_worker *nursery_look_at_joiner(struct nursery *n)
 {
 	s64 old = atomic64_read(&n->state);
 
+	/* With ASYNC it is something else. */
 	if (!READ_ONCE(n->joiner))
 		return NULL;
 	do {
-		if (old & NURSERY_CLOSED)
+		if (old & (NURSERY_CLOSED | NURSERY_ASYNC))
 			return NULL;
 	} while (!atomic64_try_cmpxchg(&n->state, &old, old | NURSERY_HELD));
 	return READ_ONCE(n->joiner);

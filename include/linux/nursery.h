@@ -186,7 +186,10 @@ void nursery_runner_run(struct nursery_runner *r);
 struct nursery {
 	/* private: */
 	atomic64_t			state;		/* enum nursery_state and a count */
-	struct nursery_worker		*joiner;	/* who joins, and helps */
+	union {
+		struct nursery_worker	*joiner;	/* who joins, and helps */
+		struct llist_node	ended;		/* or nobody: see join_async.c */
+	};
 	union {
 		struct {				/* children to start; see ready.c */
 			struct llist_head	inbox;
@@ -217,10 +220,7 @@ struct nursery {
 	ktime_t				hard_at;	/* hard handlers are due; see handler.c */
 	union {
 		struct nursery_child	*winner;	/* of a race: see race.c */
-		struct {				/* see join_async.c */
-			void			(*joined)(struct nursery *n, int err);
-			struct llist_node	ended;	/* its children have finished */
-		};
+		void			(*joined)(struct nursery *n, int err);	/* join_async.c */
 	};
 
 	/* tree: see tree.c */

@@ -64,6 +64,7 @@ static void services_outlive_all_others(struct kunit *test)
 	service_init(&service);
 	scoped_nursery(n, .result = &err) {
 		nursery_spawn(n, &service.child);
+		wait_for_completion(&service.started);
 		for (i = 0; i < ARRAY_SIZE(clients); i++) {
 			clients[i] = (struct client) { .service = &service.child };
 			nursery_child_init(&clients[i].child, client_run, NULL);
@@ -81,6 +82,7 @@ static void services_outlive_all_others(struct kunit *test)
 struct last_words {
 	struct nursery_child child;
 	struct nursery *nursery;
+	struct completion started;
 	struct probe words;
 	struct probe too_late;
 };
@@ -89,6 +91,7 @@ static int last_words_run(struct nursery_child *c)
 {
 	struct last_words *l = container_of(c, struct last_words, child);
 
+	complete(&l->started);
 	nursery_sleep(c, LONG_TIME);
 	nursery_spawn(l->nursery, &l->words.child);
 	return nursery_spawn(l->nursery, &l->too_late.child);
@@ -99,6 +102,7 @@ static void stopped_service_may_spawn(struct kunit *test)
 	struct last_words l;
 	int err = -1;
 
+	init_completion(&l.started);
 	probe_init(&l.words, 0);
 	service_init(&l.too_late);
 	nursery_child_init(&l.child, last_words_run, NULL);
@@ -106,6 +110,7 @@ static void stopped_service_may_spawn(struct kunit *test)
 	scoped_nursery(n, .result = &err) {
 		l.nursery = n;
 		nursery_spawn(n, &l.child);
+		wait_for_completion(&l.started);
 	}
 	KUNIT_EXPECT_EQ(test, err, 0);
 	KUNIT_EXPECT_EQ(test, atomic_read(&l.words.runs), 1);
