@@ -119,6 +119,37 @@ static void move_deadline(struct stress_child *c)
 	nursery_set_deadline(&s->nursery, when);
 }
 
+static void check_shield(const struct stress_child *c)
+{
+	if (nursery_child_cancelled(&c->child))
+		stress_child_violation(c, "I3", "sees a cancel in its shield");
+}
+
+static void raise_shield(struct stress_child *c)
+{
+	stress_count(COUNT_SHIELDS);
+	c->shielded = true;
+	nursery_shield(&c->child);
+	check_shield(c);
+}
+
+static void lower_shield(struct stress_child *c)
+{
+	check_shield(c);
+	nursery_unshield(&c->child);
+	c->shielded = false;
+	stress_check_child_flag(c);
+	if (nursery_child_cancelled(&c->child))
+		stress_count(COUNT_PUT_OFF);
+}
+
+static void shield_for_a_while(struct stress_child *c)
+{
+	raise_shield(c);
+	udelay(stress_below(&c->random, 50));
+	lower_shield(c);
+}
+
 struct handler {
 	struct nursery_cancel_handler	handler;
 	atomic_t			calls;
@@ -129,23 +160,27 @@ static void count_call(struct nursery_cancel_handler *h)
 	atomic_inc(&container_of(h, struct handler, handler)->calls);
 }
 
-/* A handler is called once if there is a cancel while it is on, else never. */
+/* A handler is called once if there is a cancel while it is on, else never; a hard one perhaps. */
 static void wait_with_handler(struct stress_child *c)
 {
 	struct handler h = { .calls = ATOMIC_INIT(0) };
-	int calls, err = nursery_on_cancel(&c->child, &h.handler, count_call);
-	bool cancelled;
+	bool cancelled, hard = stress_one_in(&c->random, 3);
+	int calls, err;
 
+	err = hard ? nursery_on_hard_cancel(&c->child, &h.handler, count_call) :
+		     nursery_on_cancel(&c->child, &h.handler, count_call);
 	calls = atomic_read(&h.calls);
 	if (err && (err != -ECANCELED || calls != 1))
 		stress_child_violation(c, "I6", "is cancelled, its handler was called %d times: %d",
 				       calls, err);
 	if (!err && stress_one_in(&c->random, 2))
 		nap(c);
+	if (!err && !c->shielded && stress_one_in(&c->random, 4))
+		shield_for_a_while(c);
 	cancelled = nursery_child_cancelled(&c->child);
 	nursery_off_cancel(&h.handler);
 	calls = atomic_read(&h.calls);
-	if (calls > 1 || (cancelled && !calls) ||
+	if (calls > 1 || (cancelled && !calls && !hard) ||
 	    (calls && !nursery_child_cancelled(&c->child)))
 		stress_child_violation(c, "I6", "had its handler called %d times", calls);
 }
@@ -166,12 +201,43 @@ static void ask_in_vain(struct stress_child *c)
 		stress_child_violation(c, "I5", "joined what it is in: %d", err);
 }
 
+/* Things that take their time, none of which a cancel ends. */
+static int act_in_shield(struct stress_child *c)
+{
+	struct stress_scope *s = c->scope;
+	int err = 0;
+
+	raise_shield(c);
+	switch (stress_below(&c->random, 6)) {
+	case 0:
+		nap(c);
+		break;
+	case 1:
+		cancel_scope(c);
+		break;
+	case 2:
+		wait_with_handler(c);
+		break;
+	case 3:
+		/* Another one, within. */
+		nursery_shield(&c->child);
+		nap(c);
+		nursery_unshield(&c->child);
+		break;
+	default:
+		if (s->depth + 1 < STRESS_MAX_DEPTH)
+			err = stress_open(s->thread, s, c, &c->random);
+	}
+	lower_shield(c);
+	return err;
+}
+
 /* Return: what the function is to return, or 0: go on. */
 int stress_act(struct stress_child *c)
 {
 	struct stress_scope *s = c->scope;
 
-	switch (stress_below(&c->random, 24)) {
+	switch (stress_below(&c->random, 27)) {
 	case 0 ... 1:
 		udelay(stress_below(&c->random, 20));
 		return 0;
@@ -208,6 +274,8 @@ int stress_act(struct stress_child *c)
 	case 22:
 		ask_in_vain(c);
 		return 0;
+	case 23 ... 25:
+		return act_in_shield(c);
 	default:
 		move_deadline(c);
 		return 0;

@@ -4,7 +4,8 @@
  *
  * A cancel is written down twice. Before it, as a reason: a flag that is seen
  * must have one, at the nursery or above it. After it, as returned: whoever reads
- * that and is below must see the flag.
+ * that and is below must see the flag. Not in a shield: there nothing may be seen of what
+ * is above.
  *
  * "No function begins after the cancel" cannot be seen from outside for a single
  * child: a worker that has started it may be interrupted before the function's
@@ -50,25 +51,44 @@ void stress_cancel_child(struct stress_child *c)
 /* Certainly, so whoever is in it, and not at its end, must see it. */
 bool stress_is_cancelled(const struct stress_scope *s)
 {
-	for (; s; s = s->up)
-		if (smp_load_acquire(&s->cancel_returned) ||	/* pairs with stress_cancel() */
-		    (s->parent && smp_load_acquire(&s->parent->cancel_returned)))
+	for (; s; s = s->up) {
+		if (smp_load_acquire(&s->cancel_returned))	/* pairs with stress_cancel() */
 			return true;
+		if (!s->parent)
+			continue;
+		if (s->parent->shielded)
+			return false;
+		/* Pairs with stress_cancel_child(). */
+		if (smp_load_acquire(&s->parent->cancel_returned))
+			return true;
+	}
 	return false;
 }
 
+/* Context: @c itself. */
 bool stress_child_is_cancelled(const struct stress_child *c)
 {
+	if (c->shielded)
+		return false;
 	/* Pairs with stress_cancel_child(). */
 	return smp_load_acquire(&c->cancel_returned) || stress_is_cancelled(c->scope);
 }
 
 bool stress_may_be_cancelled(const struct stress_scope *s)
 {
-	for (; s; s = s->up)
-		if (atomic_read(&s->reasons) ||
-		    (s->parent && READ_ONCE(s->parent->cancel_called)))
+	return atomic_read(&s->reasons) || stress_may_be_cancelled_above(s);
+}
+
+/* The same, by something that is not its own cancel, error or deadline. */
+bool stress_may_be_cancelled_above(const struct stress_scope *s)
+{
+	for (; s->up; s = s->up) {
+		if (s->parent && s->parent->shielded)
+			return false;
+		if ((s->parent && READ_ONCE(s->parent->cancel_called)) ||
+		    atomic_read(&s->up->reasons))
 			return true;
+	}
 	return false;
 }
 

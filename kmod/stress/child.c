@@ -170,7 +170,7 @@ void stress_child_start(struct stress_child *c, struct stress_scope *s, unsigned
 		t->child = c;
 		c->flags |= CHILD_EXTERNAL;
 		if (stress_one_in(r, 2))
-			c->flags |= CHILD_HAS_HANDLER;
+			c->flags |= CHILD_HAS_HANDLER | (stress_one_in(r, 3) ? CHILD_HARD : 0);
 	} else if (stress_one_in(r, 4)) {
 		c->executor = stress_one_in(r, 2) ? s->child_queue : stress_pick_executor(r, s);
 	}
@@ -192,7 +192,9 @@ static void start_trigger(struct stress_child *c)
 {
 	struct stress_trigger *t = c->trigger;
 
-	if (c->flags & CHILD_HAS_HANDLER)
+	if (c->flags & CHILD_HARD)
+		nursery_on_hard_cancel(&c->child, &c->handler, complete_cancelled);
+	else if (c->flags & CHILD_HAS_HANDLER)
 		nursery_on_cancel(&c->child, &c->handler, complete_cancelled);
 	stress_trigger_arm(t);
 }

@@ -177,6 +177,8 @@ static void open_nursery(struct stress_scope *s, struct stress_random *r)
 	};
 	ktime_t latest = KTIME_MAX;
 
+	if (stress_one_in(r, 2))
+		params.grace = ns_to_ktime(stress_below(r, 300 * NSEC_PER_USEC));
 	if (s->flags & SCOPE_FIXED_DEADLINE) {
 		atomic_set(&s->reasons, STRESS_DEADLINE);
 		atomic_set(&s->causes, stress_code_bit(-ETIMEDOUT));
@@ -258,9 +260,7 @@ static void check_result(struct stress_scope *s, int err)
 		allowed |= errors;
 	} else if (cancelled) {
 		allowed |= atomic_read(&s->causes);
-		if (s->parent ? READ_ONCE(s->parent->cancel_called) : false)
-			allowed |= stress_code_bit(-ECANCELED);
-		if (s->up && stress_may_be_cancelled(s->up))
+		if (stress_may_be_cancelled_above(s))
 			allowed |= stress_code_bit(-ECANCELED);
 	} else {
 		allowed |= stress_code_bit(0);

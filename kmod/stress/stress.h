@@ -137,6 +137,7 @@ struct stress_scope {
 #define CHILD_DONE_POISONS	BIT(3)
 #define CHILD_HAS_HANDLER	BIT(4)	/* external: the handler completes it */
 #define CHILD_ON_STACK		BIT(5)
+#define CHILD_HARD		BIT(6)	/* that handler is a hard one */
 
 struct stress_child {
 	u64				canary;
@@ -156,6 +157,7 @@ struct stress_child {
 	bool				accepted;
 	bool				cancel_called;
 	bool				cancel_returned;
+	bool				shielded;	/* no change while it has a scope open */
 	u64				canary_end;
 };
 
@@ -197,6 +199,8 @@ enum stress_count {
 	COUNT_FAILED,
 	COUNT_CANCELS,
 	COUNT_CHILD_CANCELS,
+	COUNT_SHIELDS,
+	COUNT_PUT_OFF,			/* of these, with a cancel at their end */
 	COUNT_TIMEOUTS,
 	COUNT_CHILD_JOINS,
 	COUNT_LATE,			/* functions that were about to begin at a cancel */
@@ -284,6 +288,7 @@ void stress_cancel_child(struct stress_child *c);
 bool stress_is_cancelled(const struct stress_scope *s);
 bool stress_child_is_cancelled(const struct stress_child *c);
 bool stress_may_be_cancelled(const struct stress_scope *s);
+bool stress_may_be_cancelled_above(const struct stress_scope *s);
 void stress_check_child_flag(const struct stress_child *c);
 void stress_check_late(struct stress_child *c);
 int stress_pick_cause(struct stress_random *r);
