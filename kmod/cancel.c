@@ -294,7 +294,8 @@ void nursery_cancel_by(struct nursery *n, int cause, unsigned long canceller)
  */
 void nursery_cancel(struct nursery *n, int cause)
 {
-	nursery_cancel_by(n, cause, _RET_IP_);
+	if (nursery_debug_known(n, "cancel", _RET_IP_))
+		nursery_cancel_by(n, cause, _RET_IP_);
 }
 EXPORT_SYMBOL_GPL(nursery_cancel);
 

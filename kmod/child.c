@@ -49,6 +49,8 @@
 void nursery_child_init(struct nursery_child *c, nursery_fn_t fn,
 			void (*done)(struct nursery_child *c))
 {
+	if (!nursery_debug_child_init(c, _RET_IP_))
+		return;
 	/* The rest is set when it is needed. */
 	c->nursery = NULL;
 	c->fn = fn;
@@ -211,13 +213,20 @@ static int count_in(struct nursery *n)
  * handlers: those are written before the count, which is fully ordered, and the phase
  * after it; they read the phase with an acquire. @phase may have flags.
  *
+ * @from: where in the code it is spawned.
+ *
  * Return: 0, or an errno that changed nothing.
  */
-int nursery_admit(struct nursery *n, struct nursery_child *c, unsigned int phase)
+int nursery_admit(struct nursery *n, struct nursery_child *c, unsigned int phase,
+		  unsigned long from)
 {
-	unsigned int old = atomic_read(&c->state);
+	unsigned int old;
 	int err;
 
+	err = nursery_debug_spawn(n, c, from);
+	if (err)
+		return err;
+	old = atomic_read(&c->state);
 	if (unlikely(child_phase(old) != CHILD_IDLE && child_phase(old) != CHILD_DONE))
 		return -EBUSY;
 	/*
@@ -228,8 +237,10 @@ int nursery_admit(struct nursery *n, struct nursery_child *c, unsigned int phase
 	c->handlers = NULL;
 	c->pins = 0;
 	err = count_in(n);
-	if (unlikely(err))
+	if (unlikely(err)) {
+		nursery_debug_child_end(n, c);
 		return err;
+	}
 	WRITE_ONCE(c->result, 0);
 	atomic_set(&c->state, phase | (old & CHILD_SERVICE));
 	trace_nursery_spawn(n, c);
@@ -364,6 +375,20 @@ void nursery_child_launch(struct nursery *n, struct nursery_child *c,
 	launch(n, c, e);
 }
 
+static int spawn(struct nursery *n, struct nursery_child *c, const struct nursery_executor *e,
+		 unsigned long from)
+{
+	int err;
+
+	if (unlikely(!c->fn))
+		return -EINVAL;
+	err = nursery_admit(n, c, CHILD_LIVE, from);
+	if (unlikely(err))
+		return err;
+	launch(n, c, e);
+	return 0;
+}
+
 /**
  * nursery_spawn_on - start a child on an executor of its own
  * @n: the nursery
@@ -382,15 +407,7 @@ void nursery_child_launch(struct nursery *n, struct nursery_child *c,
 int nursery_spawn_on(struct nursery *n, struct nursery_child *c,
 		     const struct nursery_executor *e)
 {
-	int err;
-
-	if (unlikely(!c->fn))
-		return -EINVAL;
-	err = nursery_admit(n, c, CHILD_LIVE);
-	if (unlikely(err))
-		return err;
-	launch(n, c, e);
-	return 0;
+	return spawn(n, c, e, _RET_IP_);
 }
 EXPORT_SYMBOL_GPL(nursery_spawn_on);
 
@@ -404,9 +421,15 @@ EXPORT_SYMBOL_GPL(nursery_spawn_on);
  */
 int nursery_spawn(struct nursery *n, struct nursery_child *c)
 {
-	return nursery_spawn_on(n, c, n->executor);
+	return spawn(n, c, n->executor, _RET_IP_);
 }
 EXPORT_SYMBOL_GPL(nursery_spawn);
+
+/* The same for other files, which know where their caller is. */
+int nursery_spawn_from(struct nursery *n, struct nursery_child *c, unsigned long from)
+{
+	return spawn(n, c, n->executor, from);
+}
 
 /**
  * nursery_child_begin - start an external child
@@ -428,7 +451,7 @@ int nursery_child_begin(struct nursery *n, struct nursery_child *c)
 
 	if (c->fn)
 		return -EINVAL;
-	err = nursery_admit(n, c, CHILD_EXTERNAL);
+	err = nursery_admit(n, c, CHILD_EXTERNAL, _RET_IP_);
 	if (err)
 		return err;
 	raw_spin_lock_irqsave(&n->lock, flags);
@@ -598,8 +621,11 @@ static bool end_quickly(struct nursery_child *c, int result)
  */
 void nursery_child_end(struct nursery *n, struct nursery_child *c, int result)
 {
-	void (*done)(struct nursery_child *c) = c->done;
+	void (*done)(struct nursery_child *c);
 
+	if (!nursery_debug_child_end(n, c))
+		return;
+	done = c->done;
 	WRITE_ONCE(c->result, result);
 	trace_nursery_child_done(n, c);
 	if (unlikely(!end_quickly(c, result)) && !end_slowly(n, c, result))
@@ -611,10 +637,13 @@ void nursery_child_end(struct nursery *n, struct nursery_child *c, int result)
 /* End one child that was never started. Context: Any, no locks held; @n is there. */
 static void skip(struct nursery *n, struct nursery_child *c)
 {
-	void (*done)(struct nursery_child *c) = c->done;
+	void (*done)(struct nursery_child *c);
 	unsigned long flags;
 	bool finished;
 
+	if (!nursery_debug_child_end(n, c))
+		return;
+	done = c->done;
 	WRITE_ONCE(c->result, -ECANCELED);
 	trace_nursery_child_done(n, c);
 	if (atomic_cmpxchg(&c->state, CHILD_LIVE, CHILD_DONE | NURSERY_CHILD_CANCELLED) !=
@@ -636,12 +665,19 @@ static void skip(struct nursery *n, struct nursery_child *c)
  * Complete a child as one that was cancelled before it started, though it was not even
  * spawned. Context: Any, no locks held. The caller keeps @n.
  *
+ * @from: where in the code it was to be spawned.
+ *
  * Return: 0; -EBUSY: it is spawned and not finished.
  */
-int nursery_child_skip(struct nursery *n, struct nursery_child *c)
+int nursery_child_skip(struct nursery *n, struct nursery_child *c, unsigned long from)
 {
-	unsigned int old = child_phase(atomic_read(&c->state));
+	unsigned int old;
+	int err;
 
+	err = nursery_debug_spawn(n, c, from);
+	if (err)
+		return err;
+	old = child_phase(atomic_read(&c->state));
 	if (old != CHILD_IDLE && old != CHILD_DONE)
 		return -EBUSY;
 	WRITE_ONCE(c->nursery, n);
@@ -691,12 +727,15 @@ unsigned int nursery_children_skip(struct nursery *n, struct llist_node **list)
  */
 void nursery_child_end_external(struct nursery_child *c, unsigned long by)
 {
-	void (*done)(struct nursery_child *c) = c->done;
+	void (*done)(struct nursery_child *c);
 	struct nursery *n = c->nursery;
 	int result = c->result;
 	unsigned long flags;
 	bool finished;
 
+	if (!nursery_debug_child_end(n, c))
+		return;
+	done = c->done;
 	check_left_open(n, c);
 	/* Still counted, so @n stays for the cancel. */
 	if (is_error(c, result))
@@ -769,6 +808,13 @@ void nursery_runner_run(struct nursery_runner *r)
 }
 EXPORT_SYMBOL_GPL(nursery_runner_run);
 
+static noinline void report_completion(const struct nursery_child *c, unsigned long from)
+{
+	if (WARN_ONCE(1, "nursery: child %ps is completed at %pS twice, or was not begun\n",
+		      nursery_child_symbol(c), (void *)from))
+		nursery_debug_tell_child(c);
+}
+
 /**
  * nursery_child_complete - an external child has finished
  * @c: the child, begun
@@ -790,9 +836,10 @@ void nursery_child_complete(struct nursery_child *c, int result)
 
 	/* Fully ordered (R10): what the hardware wrote comes before the end. */
 	do {
-		if (WARN_ONCE(c->fn || child_phase(old) != CHILD_EXTERNAL,
-			      "nursery: completed a child twice, or one that was not begun\n"))
+		if (c->fn || child_phase(old) != CHILD_EXTERNAL) {
+			report_completion(c, _RET_IP_);
 			return;
+		}
 	} while (!atomic_try_cmpxchg(&c->state, &old, old - CHILD_EXTERNAL + CHILD_ENDING));
 	WRITE_ONCE(c->result, result);
 	n = c->nursery;

@@ -23,6 +23,8 @@ void nursery_set_deadline(struct nursery *n, ktime_t when)
 {
 	unsigned long flags;
 
+	if (!nursery_debug_known(n, "deadline", _RET_IP_))
+		return;
 	/* The joiner takes off what was set before it closed; from then on this refuses. */
 	if (nursery_keep(n))
 		return;

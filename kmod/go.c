@@ -80,7 +80,7 @@ int nursery_go(struct nursery *n, int (*fn)(struct nursery_child *c, void *arg),
 	nursery_child_init(&go->child, run_go, free_go);
 	go->fn = fn;
 	go->arg = arg;
-	err = nursery_spawn(n, &go->child);
+	err = nursery_spawn_from(n, &go->child, _RET_IP_);
 	if (err)
 		kfree(go);
 	return err;

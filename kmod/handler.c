@@ -266,9 +266,10 @@ EXPORT_SYMBOL_GPL(nursery_off_cancel);
 /* The child ends: its handlers are not called any more. nursery->lock held. */
 void nursery_drop_handlers(struct nursery_child *c)
 {
-	WARN_ONCE(c->fn && c->handlers,
-		  "nursery: child %ps of \"%s\" returned with a cancel handler on\n",
-		  c->fn, c->nursery->name);
+	if (WARN_ONCE(c->fn && c->handlers,
+		      "nursery: child %ps of \"%s\" returned with a cancel handler on\n",
+		      nursery_child_fn(c), c->nursery->name))
+		nursery_debug_tell_child(c);
 	while (c->handlers)
 		unlink_handler(c->handlers);
 }

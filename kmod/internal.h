@@ -157,12 +157,6 @@ static inline bool child_is_shielded(const struct nursery_child *c)
 	return atomic_read(&c->state) & CHILD_SHIELDS;
 }
 
-/* What a child is known by in messages, for %ps: an external one has no function. */
-static inline void *nursery_child_symbol(const struct nursery_child *c)
-{
-	return c->fn ? (void *)c->fn : (void *)c->done;
-}
-
 /* Change the phase and keep the flags. Context: nobody else changes the phase. */
 static inline void child_set_phase(struct nursery_child *c, unsigned int phase)
 {
@@ -216,7 +210,8 @@ struct nursery_waiter {
 };
 
 /* What drivers embed is to stay small: four cache lines, and one. */
-#if defined(CONFIG_64BIT) && !defined(CONFIG_DEBUG_SPINLOCK) && !defined(CONFIG_LOCKDEP)
+#if defined(CONFIG_64BIT) && !defined(CONFIG_DEBUG_SPINLOCK) && !defined(CONFIG_LOCKDEP) && \
+	!defined(CONFIG_DEBUG_OBJECTS)
 static_assert(sizeof(struct nursery) <= 256);
 static_assert(sizeof(struct nursery_child) <= 64);
 #endif
@@ -289,12 +284,14 @@ void nursery_child_launch(struct nursery *n, struct nursery_child *c,
 			  const struct nursery_executor *e);
 void nursery_child_end(struct nursery *n, struct nursery_child *c, int result);
 unsigned int nursery_children_skip(struct nursery *n, struct llist_node **list);
-int nursery_admit(struct nursery *n, struct nursery_child *c, unsigned int phase);
+int nursery_admit(struct nursery *n, struct nursery_child *c, unsigned int phase,
+		  unsigned long from);
+int nursery_spawn_from(struct nursery *n, struct nursery_child *c, unsigned long from);
 bool nursery_takes_place(const struct nursery *n, const struct nursery_child *c);
 void nursery_child_queue(struct nursery *n, struct nursery_child *c,
 			 const struct nursery_executor *e);
 void nursery_child_make_ready(struct nursery *n, struct nursery_child *c);
-int nursery_child_skip(struct nursery *n, struct nursery_child *c);
+int nursery_child_skip(struct nursery *n, struct nursery_child *c, unsigned long from);
 bool nursery_child_unpin(struct nursery *n, struct nursery_child *c);
 void nursery_child_end_external(struct nursery_child *c, unsigned long by);
 bool nursery_child_take(struct nursery *n, struct nursery_child *c, bool to_run);
@@ -425,6 +422,12 @@ void nursery_service_give_place(struct nursery *n);
 void nursery_service_over(struct nursery *n);
 bool nursery_services_stop(struct nursery *n);
 
+/* What a child is known by in messages, for %ps: an external one has no function. */
+static inline const void *nursery_child_symbol(const struct nursery_child *c)
+{
+	return c->fn ? nursery_child_fn(c) : (const void *)c->done;
+}
+
 /* cancel.c */
 void nursery_stop_services(struct nursery *n);
 void nursery_cancel_by(struct nursery *n, int cause, unsigned long canceller);
@@ -484,6 +487,45 @@ void nursery_core_ops_stop(void);
 /* dev.c */
 int nursery_dev_start(void);
 void nursery_dev_stop(void);
+
+/* debug.c: who frees, initialises or uses what is not his */
+#ifdef CONFIG_DEBUG_OBJECTS
+bool nursery_debug_open(struct nursery *n, unsigned long from);
+bool nursery_debug_join(struct nursery *n, unsigned long from);
+void nursery_debug_joined(struct nursery *n);
+bool nursery_debug_known(struct nursery *n, const char *what, unsigned long from);
+bool nursery_debug_child_init(struct nursery_child *c, unsigned long from);
+int nursery_debug_spawn(struct nursery *n, struct nursery_child *c, unsigned long from);
+bool nursery_debug_child_end(struct nursery *n, struct nursery_child *c);
+void nursery_debug_tell(const struct nursery *n);
+void nursery_debug_tell_child(const struct nursery_child *c);
+#else
+static inline void nursery_debug_tell(const struct nursery *n) { }
+static inline void nursery_debug_tell_child(const struct nursery_child *c) { }
+static inline bool nursery_debug_open(struct nursery *n, unsigned long from) { return true; }
+static inline bool nursery_debug_join(struct nursery *n, unsigned long from) { return true; }
+static inline void nursery_debug_joined(struct nursery *n) { }
+static inline bool nursery_debug_known(struct nursery *n, const char *what, unsigned long from)
+{
+	return true;
+}
+
+static inline bool nursery_debug_child_init(struct nursery_child *c, unsigned long from)
+{
+	return true;
+}
+
+static inline int nursery_debug_spawn(struct nursery *n, struct nursery_child *c,
+				      unsigned long from)
+{
+	return 0;
+}
+
+static inline bool nursery_debug_child_end(struct nursery *n, struct nursery_child *c)
+{
+	return true;
+}
+#endif
 
 /* lockdep: a child "holds" its nursery while it runs, join "takes" it (R8) */
 #ifdef CONFIG_LOCKDEP

@@ -291,11 +291,11 @@ int nursery_spawn_delayed(struct nursery *n, struct nursery_child *c, ktime_t de
 	int err;
 
 	if (delay <= 0)
-		return nursery_spawn(n, c);
+		return nursery_spawn_from(n, c, _RET_IP_);
 	if (!c->fn)
 		return -EINVAL;
-	err = nursery_admit(n, c, CHILD_LIVE);
-	if (err < 0)
+	err = nursery_admit(n, c, CHILD_LIVE, _RET_IP_);
+	if (err)
 		return err;
 	raw_spin_lock_irqsave(&n->lock, flags);
 	is_service = nursery_service_enter(n, c);

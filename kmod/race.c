@@ -36,17 +36,18 @@ static int check(struct nursery_child *const *children, unsigned int nr)
 }
 
 /* Start all, or complete those that come too late. Return: 0; -EBUSY. */
-static int start(struct nursery *n, struct nursery_child **children, unsigned int nr)
+static int start(struct nursery *n, struct nursery_child **children, unsigned int nr,
+		 unsigned long from)
 {
 	unsigned int i;
 	int err = 0;
 
 	for (i = 0; i < nr && !err; i++) {
-		err = nursery_admit(n, children[i], CHILD_LIVE | CHILD_TELLS);
+		err = nursery_admit(n, children[i], CHILD_LIVE | CHILD_TELLS, from);
 		if (!err)
 			nursery_child_launch(n, children[i], n->executor);
 		else if (err == -ECANCELED)
-			err = nursery_child_skip(n, children[i]);
+			err = nursery_child_skip(n, children[i], from);
 	}
 	return err;
 }
@@ -79,7 +80,7 @@ int __nursery_race(struct nursery_child *parent, struct nursery_child **children
 
 	__nursery_init(&n, &params, key, "nursery:race");
 	n.flags |= NURSERY_RACE;
-	err = start(&n, children, nr);
+	err = start(&n, children, nr, _RET_IP_);
 	/* One is there twice, or was spawned by somebody else meanwhile. */
 	if (err)
 		nursery_cancel(&n, 0);

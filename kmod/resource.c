@@ -31,6 +31,8 @@ int nursery_own(struct nursery *n, struct nursery_resource *r,
 	unsigned long flags;
 	int err;
 
+	if (!nursery_debug_known(n, "resource", _RET_IP_))
+		return -EINVAL;
 	err = nursery_keep(n);
 	if (err)
 		return err;

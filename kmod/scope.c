@@ -50,6 +50,8 @@ void __nursery_init(struct nursery *n, const struct nursery_params *params,
 
 	if (!params)
 		params = &defaults;
+	if (!nursery_debug_open(n, _RET_IP_))
+		return;
 
 	atomic64_set(&n->state, 0);
 	n->joiner = NULL;
@@ -443,6 +445,7 @@ int nursery_end(struct nursery *n)
 	trace_nursery_join(n, result);
 	nursery_release_all(n);
 	nursery_tree_del(n);
+	nursery_debug_joined(n);
 
 	old = atomic64_read(&n->state);
 	do {
@@ -474,9 +477,11 @@ static int join_with_another(struct nursery *n)
 	return waiter.result;
 }
 
-static int join(struct nursery *n, bool killable)
+static int join(struct nursery *n, bool killable, unsigned long from)
 {
 	might_sleep();
+	if (!nursery_debug_join(n, from))
+		return -EINVAL;
 
 	/* All that the joiner did comes before. */
 	if (atomic64_read_acquire(&n->state) & NURSERY_JOINED)
@@ -520,7 +525,7 @@ static int join(struct nursery *n, bool killable)
  */
 int nursery_join(struct nursery *n)
 {
-	return join(n, false);
+	return join(n, false, _RET_IP_);
 }
 EXPORT_SYMBOL_GPL(nursery_join);
 
@@ -543,6 +548,6 @@ EXPORT_SYMBOL_GPL(nursery_join);
  */
 int nursery_join_killable(struct nursery *n)
 {
-	return join(n, true);
+	return join(n, true, _RET_IP_);
 }
 EXPORT_SYMBOL_GPL(nursery_join_killable);

@@ -82,18 +82,19 @@ static void rescue(struct nursery *n, struct nursery_child *c, struct nursery_wa
  */
 int nursery_start(struct nursery *n, struct nursery_child *c)
 {
-	bool may_lack_workers = !n->executor->queue.limit && !(n->flags & NURSERY_NO_HELP);
 	unsigned long patience = HZ / 10 + 1;
 	struct nursery_stand_in thread;
 	struct nursery_waiter waiter;
+	bool may_lack_workers;
 	int err;
 
 	might_sleep();
-	if (!c->fn)
+	if (!c->fn || !nursery_debug_known(n, "start", _RET_IP_))
 		return -EINVAL;
+	may_lack_workers = !n->executor->queue.limit && !(n->flags & NURSERY_NO_HELP);
 	if (n->max_active == 1 && nursery_runs_here(n))
 		return -EDEADLK;
-	err = nursery_admit(n, c, CHILD_LIVE | CHILD_TELLS | CHILD_STARTING);
+	err = nursery_admit(n, c, CHILD_LIVE | CHILD_TELLS | CHILD_STARTING, _RET_IP_);
 	if (err)
 		return err;
 	raw_spin_lock_irq(&n->lock);

@@ -108,6 +108,8 @@ static void disown_nested(struct nursery *n)
 	hlist_for_each_entry_safe(below, next, &n->nested, sibling) {
 		WARN(1, "nursery: \"%s\" was joined with \"%s\" below it still open\n",
 		     n->name, below->name);
+		nursery_debug_tell(n);
+		nursery_debug_tell(below);
 		hlist_del(&below->sibling);
 		WRITE_ONCE(below->above, 0);
 		hlist_add_head(&below->sibling, &roots);
@@ -133,6 +135,8 @@ void nursery_tree_left_open(struct nursery *n, struct nursery_child *c)
 			continue;
 		WARN(1, "nursery: child %ps of \"%s\" returned with \"%s\" still open, which it opened\n",
 		     nursery_child_symbol(c), n->name, below->name);
+		nursery_debug_tell(below);
+		nursery_debug_tell_child(c);
 		WRITE_ONCE(below->above, (unsigned long)n);
 		atomic_sub(CHILD_OPENED, &c->state);
 	}

@@ -237,6 +237,11 @@ struct nursery {
 	struct lockdep_map		dep_map;	/* "held" by children, "taken" by join */
 	unsigned int			dep_level;	/* its subclass: see lockdep.c */
 #endif
+#ifdef CONFIG_DEBUG_OBJECTS
+	const void			*self;		/* see debug.c */
+	unsigned long			opened_from;
+	bool				again;
+#endif
 };
 
 /**
@@ -277,6 +282,12 @@ struct nursery_child {
 	};
 	atomic_t		state;		/* enum nursery_child_state and flags */
 	int			result;
+#ifdef CONFIG_DEBUG_OBJECTS
+	const void		*self;		/* see debug.c */
+	unsigned long		spawned_from;
+	unsigned int		prepared;
+	bool			again;
+#endif
 };
 
 /**
