@@ -28,9 +28,26 @@ static int start_by_begin(struct nursery *n, struct nursery_child *c)
 	return err;
 }
 
+static int start_later(struct nursery *n, struct nursery_child *c)
+{
+	return nursery_spawn_delayed(n, c, 1);
+}
+
+static int get_ready(struct nursery_child *c)
+{
+	nursery_child_ready(c);
+	return 0;
+}
+
+static int start_and_wait(struct nursery *n, struct nursery_child *c)
+{
+	nursery_child_init(c, get_ready, NULL);
+	return nursery_start(n, c);
+}
+
 /* All ways to start a child. */
 static int (* const start[])(struct nursery *n, struct nursery_child *c) = {
-	start_by_spawn, start_by_spawn_on, start_by_begin,
+	start_by_spawn, start_by_spawn_on, start_by_begin, start_later, start_and_wait,
 };
 
 static void nothing_starts_in_a_cancelled_nursery(struct kunit *test)
@@ -106,6 +123,8 @@ static void expect_busy(struct kunit *test, struct nursery *n, struct nursery_ch
 	KUNIT_EXPECT_EQ(test, nursery_spawn(n, c), -EBUSY);
 	KUNIT_EXPECT_EQ(test, nursery_spawn_on(n, c, nursery_executor_thread), -EBUSY);
 	KUNIT_EXPECT_EQ(test, nursery_spawn(&other, c), -EBUSY);
+	KUNIT_EXPECT_EQ(test, nursery_spawn_delayed(&other, c, 1), -EBUSY);
+	KUNIT_EXPECT_EQ(test, nursery_start(&other, c), -EBUSY);
 	KUNIT_EXPECT_EQ(test, nursery_join(&other), 0);
 }
 
