@@ -195,10 +195,13 @@ static void kill_is_noticed_between_children(struct kunit *test)
 }
 
 /* Sees the cancel, and goes on until it is let go. */
+static DECLARE_COMPLETION(entered);
+
 static int obstinate_run(struct nursery_child *c)
 {
 	struct probe *p = to_probe(c);
 
+	complete(&entered);
 	p->slept = nursery_sleep(c, p->sleep);
 	complete_all(&p->started);
 	wait_for_completion(p->gate);
@@ -220,6 +223,8 @@ static void killed_join_still_waits(struct kunit *test)
 		v->p->gate = &gate;
 		v->p->ret = results[i];
 		start_victim(test, v);
+		/* Cancelled before that it would not start. */
+		wait_for_completion(&entered);
 		send_sig(SIGKILL, v->task, 1);
 		wait_for_completion(&v->p->started);
 		/* Once more: nobody listens now. */
