@@ -441,8 +441,7 @@ static void several_joiners_at_the_end(struct kunit *test)
 		s->p.ret = -1 - i % 100;
 		nursery_defer(&s->n, scope_release, s);
 		nursery_spawn(&s->n, &s->p.child);
-		scoped_nursery(beside, .name = "beside", .executor = nursery_executor_thread,
-			       .flags = NURSERY_NO_HELP) {
+		scoped_nursery(beside, .name = "beside", .flags = NURSERY_NO_HELP) {
 			for (k = 0; k < JOINERS; k++) {
 				joiner_init(&j[k], &s->n);
 				nursery_spawn(beside, &j[k].child);

@@ -3,6 +3,7 @@
  * nursery_join_killable(): SIGKILL of the joiner cancels, and the join still completes.
  * The joiner is a kthread that lets the signal through.
  */
+#include <linux/delay.h>
 #include <linux/kthread.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
@@ -97,20 +98,20 @@ static void kill_ends_a_join_that_sleeps(struct kunit *test)
 }
 
 /* The joiner runs the child itself: it is in the child's wait that it is killed. */
-static DECLARE_WAIT_QUEUE_HEAD(never_woken);
+static DECLARE_WAIT_QUEUE_HEAD(queue);
+static bool let_go;
+static DECLARE_COMPLETION(let_go_too);
 
 static int wait_in_event(struct nursery_child *c)
 {
 	complete_all(&to_probe(c)->started);
-	return nursery_wait_event(c, never_woken, false);
+	return nursery_wait_event(c, queue, READ_ONCE(let_go));
 }
 
 static int wait_in_completion(struct nursery_child *c)
 {
-	DECLARE_COMPLETION_ONSTACK(never);
-
 	complete_all(&to_probe(c)->started);
-	return nursery_wait_for_completion(c, &never);
+	return nursery_wait_for_completion(c, &let_go_too);
 }
 
 static int wait_in_loop(struct nursery_child *c)
@@ -195,15 +196,15 @@ static void kill_is_noticed_between_children(struct kunit *test)
 }
 
 /* Sees the cancel, and goes on until it is let go. */
-static DECLARE_COMPLETION(entered);
+static DECLARE_COMPLETION(obstinate_saw);
 
 static int obstinate_run(struct nursery_child *c)
 {
 	struct probe *p = to_probe(c);
 
-	complete(&entered);
-	p->slept = nursery_sleep(c, p->sleep);
 	complete_all(&p->started);
+	p->slept = nursery_sleep(c, p->sleep);
+	complete(&obstinate_saw);
 	wait_for_completion(p->gate);
 	return p->ret;
 }
@@ -223,10 +224,10 @@ static void killed_join_still_waits(struct kunit *test)
 		v->p->gate = &gate;
 		v->p->ret = results[i];
 		start_victim(test, v);
-		/* Cancelled before that it would not start. */
-		wait_for_completion(&entered);
-		send_sig(SIGKILL, v->task, 1);
+		/* If it had not started it never would. */
 		wait_for_completion(&v->p->started);
+		send_sig(SIGKILL, v->task, 1);
+		wait_for_completion(&obstinate_saw);
 		/* Once more: nobody listens now. */
 		send_sig(SIGKILL, v->task, 1);
 		KUNIT_EXPECT_EQ(test, READ_ONCE(v->result), 1);
@@ -251,14 +252,21 @@ static void plain_join_is_not_killed(struct kunit *test)
 	for (i = 0; i < ARRAY_SIZE(fns); i++) {
 		v = new_victim(test, 1);
 		v->params.executor = e;
-		v->params.timeout = 50 * NSEC_PER_MSEC;
 		v->join = nursery_join;
+		v->p->sleep = 50 * NSEC_PER_MSEC;
 		nursery_child_init(&v->p->child, fns[i], probe_done);
 		start_victim(test, v);
 		wait_for_completion(&v->p->started);
 		send_sig(SIGKILL, v->task, 1);
+		/* Time to make a mistake. */
+		msleep(20);
+		WRITE_ONCE(let_go, true);
+		wake_up(&queue);
+		complete(&let_go_too);
 		end_victim(test, v);
-		KUNIT_EXPECT_EQ_MSG(test, v->result, -ETIMEDOUT, "wait %d", i);
+		KUNIT_EXPECT_EQ_MSG(test, v->result, 0, "wait %d", i);
+		WRITE_ONCE(let_go, false);
+		reinit_completion(&let_go_too);
 	}
 	plug_remove(&plug);
 	single_worker_destroy(e);
