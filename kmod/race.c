@@ -54,16 +54,16 @@ static int start(struct nursery *n, struct nursery_child **children, unsigned in
 
 /**
  * __nursery_race - run children until one succeeds; use nursery_race(), nursery_race_below()
+ * @key: lock class of this race
  * @parent: the calling child, or NULL
  * @children: the children
  * @nr: how many there are
- * @key: lock class of this race
  *
  * Context: Process context, may sleep.
  * Return: the winner's index, or an errno.
  */
-int __nursery_race(struct nursery_child *parent, struct nursery_child **children,
-		   unsigned int nr, struct lock_class_key *key)
+int __nursery_race(struct lock_class_key *key, struct nursery_child *parent,
+		   struct nursery_child **children, unsigned int nr)
 {
 	const struct nursery_params params = {
 		.name = "race", .parent = parent, .flags = NURSERY_SUPERVISE,

@@ -455,41 +455,44 @@ static inline bool nursery_child_cancelled(const struct nursery_child *c)
 
 /* combinators: no allocation, no scope around them */
 
-int __nursery_race(struct nursery_child *parent, struct nursery_child **children,
-		   unsigned int nr, struct lock_class_key *key);
+int __nursery_race(struct lock_class_key *key, struct nursery_child *parent,
+		   struct nursery_child **children, unsigned int nr);
+
+/* private: its arguments are passed on as they are, compound literals included */
+#define __nursery_with_key(fn, ...)					\
+({									\
+	static struct lock_class_key __nursery_key;			\
+									\
+	fn(&__nursery_key, __VA_ARGS__);				\
+})
 
 /**
  * nursery_race_below - run children until one of them succeeds, below a child
- * @parent: the calling child: what cancels it cancels the race
- * @children: the children, each with a function, none of them spawned
- * @nr: how many there are
+ * @...: struct nursery_child \*parent: the calling child, whose cancel reaches the race;
+ *	struct nursery_child \*\*children: each has a function, none is spawned;
+ *	unsigned int nr: how many there are
  *
  * The first child whose result is 0 wins. The others are cancelled, with cause 0, and joined.
  * An error does not stop the others. Each child completes exactly once, whoever wins: one
  * that was not started by then with -ECANCELED, and its done() is called. The children run on the
- * executor of @parent's nursery. Never allocates. Each use of the macro is a lock class of
+ * executor of the parent's nursery. Never allocates. Each use of the macro is a lock class of
  * its own.
  *
  * A child that has succeeded when another had won before has the result 0, but did not win: if
  * both have acquired something, it is to be given back by who sees the index.
  *
- * Context: Process context, from the function of @parent; may sleep.
+ * Context: Process context, from the function of the parent; may sleep.
  * Return: the index of the winner. If there is none, -ECANCELED if the race was cancelled from
- *	   above, or each child on its own; else the first error, by time. -EINVAL: @nr is
- *	   0, or there is a child without a function; -EBUSY: there is one that is spawned and
- *	   not finished. In both cases nothing was started.
+ *	   above, or each child on its own; else the first error, by time. -EINVAL: there
+ *	   are no children, or one without a function; -EBUSY: there is one that is spawned
+ *	   and not finished. In both cases nothing was started.
  */
-#define nursery_race_below(parent, children, nr)			\
-({									\
-	static struct lock_class_key __nursery_key;			\
-									\
-	__nursery_race(parent, children, nr, &__nursery_key);		\
-})
+#define nursery_race_below(...)	__nursery_with_key(__nursery_race, __VA_ARGS__)
 
 /**
  * nursery_race - run children until one of them succeeds
- * @children: the children, each with a function, none of them spawned
- * @nr: how many there are
+ * @...: struct nursery_child \*\*children: each has a function, none is spawned;
+ *	unsigned int nr: how many there are
  *
  * As nursery_race_below(), for callers that are not children: on
  * nursery_executor_unbound, and not to be cancelled but child by child.
@@ -497,7 +500,7 @@ int __nursery_race(struct nursery_child *parent, struct nursery_child **children
  * Context: Process context, may sleep.
  * Return: as nursery_race_below().
  */
-#define nursery_race(children, nr)	nursery_race_below(NULL, children, nr)
+#define nursery_race(...)	__nursery_with_key(__nursery_race, NULL, __VA_ARGS__)
 
 /* waits that end with a cancel: see kmod/wait.c */
 
