@@ -502,6 +502,61 @@ int __nursery_race(struct lock_class_key *key, struct nursery_child *parent,
  */
 #define nursery_race(...)	__nursery_with_key(__nursery_race, NULL, __VA_ARGS__)
 
+/**
+ * struct nursery_range_params - how nursery_for_each() is to go about it
+ * @name: for logs, traces and listings; NULL: "for_each"
+ * @parent: the calling child, or NULL: what cancels it cancels this
+ * @outer: enclosing nursery of the same function, or NULL: cancel travels down. Ignored if
+ *	@parent is given.
+ * @executor: where the others than the caller work; NULL: nursery_executor_unbound
+ * @grain: how much of the range the function is called for at most; 0: an eighth of what
+ *	each worker would get
+ * @max_active: how many may be in the function at once, the caller among them; 0: as many as
+ *	CPUs are online
+ * @flags: %NURSERY_NO_HELP: the caller only waits
+ * @in_order: called for each sub-range when the function has succeeded for all up to
+ *	its end: one call at a time, in the order of the range, while others are being worked
+ *	on. The function does not wait for it, however slow it is: who is in it is
+ *	not counted in @max_active, and another worker comes. An error stops all, as one of
+ *	the function does. At most 64 workers then. Or NULL
+ */
+struct nursery_range_params {
+	const char			*name;
+	struct nursery_child		*parent;
+	struct nursery			*outer;
+	const struct nursery_executor	*executor;
+	unsigned long			grain;
+	unsigned int			max_active;
+	unsigned int			flags;
+	int (*in_order)(struct nursery_child *c, unsigned long start, unsigned long end,
+			void *ctx);
+};
+
+int __nursery_for_each(struct lock_class_key *key, void *ctx, unsigned long start,
+		       unsigned long end, const struct nursery_range_params *params,
+		       int (*fn)(struct nursery_child *c, unsigned long start,
+				 unsigned long end, void *ctx));
+
+/**
+ * nursery_for_each - call a function for all of a range, on several CPUs
+ * @...: void \*ctx: for the function;
+ *	unsigned long start, unsigned long end: the range, without its end;
+ *	const struct nursery_range_params \*params: NULL for all defaults;
+ *	int (\*fn)(struct nursery_child \*c, unsigned long start, unsigned long end, void \*ctx)
+ *
+ * fn is called for parts of the range that together are all of it, each once, in any
+ * order, several at a time. c is a child, for nursery_child_cancelled() and cancel-aware
+ * waits; a handler that fn puts on is to be off when it returns. The caller works, too, unless
+ * %NURSERY_NO_HELP. On return no call is under way. Never allocates. Each use of the
+ * macro is a lock class of its own.
+ *
+ * Context: Process context, may sleep.
+ * Return: 0: fn has returned 0 for all of the range, and so has in_order(). Else the first
+ *	   error, after which none was started. -ECANCELED: it was cancelled; -EINVAL: start is
+ *	   beyond end, there is no fn, or a flag that is not allowed.
+ */
+#define nursery_for_each(...)	__nursery_with_key(__nursery_for_each, __VA_ARGS__)
+
 /* waits that end with a cancel: see kmod/wait.c */
 
 /* private: a child that waits, on its stack */

@@ -24,6 +24,8 @@ kunit_test_suites(&nursery_scope_suite,
 		  &nursery_grace_suite,
 		  &nursery_race_suite,
 		  &nursery_start_suite,
+		  &nursery_join_suite,
+		  &nursery_for_each_suite,
 		  &nursery_wait_suite,
 		  &nursery_conform_trio_suite,
 		  &nursery_conform_rust_suite,
@@ -33,8 +35,7 @@ kunit_test_suites(&nursery_scope_suite,
 		  &nursery_handler_suite,
 		  &nursery_deadline_suite,
 		  &nursery_misuse_suite,
-		  &nursery_go_suite,
-		  &nursery_join_suite);
+		  &nursery_go_suite);
 
 MODULE_DESCRIPTION("KUnit tests of nurseries");
 MODULE_LICENSE("GPL");

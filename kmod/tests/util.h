@@ -87,6 +87,7 @@ extern struct kunit_suite nursery_wait_suite;
 extern struct kunit_suite nursery_deadline_suite;
 extern struct kunit_suite nursery_misuse_suite;
 extern struct kunit_suite nursery_join_suite;
+extern struct kunit_suite nursery_for_each_suite;
 extern struct kunit_suite nursery_conform_trio_suite;
 extern struct kunit_suite nursery_conform_rust_suite;
 extern struct kunit_suite nursery_conform_cpp_suite;
