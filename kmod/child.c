@@ -18,6 +18,12 @@
  * child, and wants its nursery, holds the child: it does not become DONE meanwhile, so
  * its nursery stays.
  *
+ * With max_active a function child claims a place from its spawn on. It gets one when it
+ * is taken to be run, and its worker gives that back after done(): nursery->nr_active. The
+ * claim ends earlier, with the child or when it parks, under nursery->lock:
+ * nursery->nr_claims. So who has seen that a child has finished, be it in its done(), finds
+ * that there is room for another.
+ *
  * Between completion and end of an external child stand its pins: one for its
  * hardware, one for each of its cancel handlers that is running. Who drops the last
  * ends the child. So a handler never finds its child gone, a completion in a hard
@@ -300,6 +306,22 @@ static void spawn_first(struct nursery *n, struct nursery_child *c)
 	nursery_uncount(n, 1);
 }
 
+/* With a bound: @c wants a place, or is given one. Context: nursery->lock held. */
+static void claim(struct nursery *n, struct nursery_child *c)
+{
+	if (!(atomic_fetch_or(CHILD_CLAIMS, &c->state) & CHILD_CLAIMS))
+		n->nr_claims++;
+}
+
+/* It wants none for now. Context: nursery->lock held. */
+void nursery_child_unclaim(struct nursery *n, struct nursery_child *c)
+{
+	if (!n->max_active)
+		return;
+	if (atomic_fetch_andnot(CHILD_CLAIMS, &c->state) & CHILD_CLAIMS)
+		n->nr_claims--;
+}
+
 /* What is not pushed on the inbox of the nursery. Context: nursery->lock held, @c LIVE. */
 void nursery_child_queue(struct nursery *n, struct nursery_child *c,
 			 const struct nursery_executor *e)
@@ -308,10 +330,38 @@ void nursery_child_queue(struct nursery *n, struct nursery_child *c,
 		submit(n, c, e);
 		return;
 	}
+	claim(n, c);
 	child_set_phase(c, CHILD_WAITS);
 	c->executor = e;
 	list_add_tail(&c->node, &n->ready);
 	nursery_submit_waiting(n);
+}
+
+/* First half, with the lock. @run_inline: the second one runs it. */
+static void spawn_locked(struct nursery *n, struct nursery_child *c,
+			 const struct nursery_executor *e, bool run_inline)
+{
+	/* As in spawn_first(). */
+	atomic64_add(NURSERY_COUNT, &n->state);
+	if (!run_inline) {
+		nursery_child_queue(n, c, e);
+	} else if (n->max_active) {
+		claim(n, c);
+		n->nr_active++;
+	}
+}
+
+/* Second half, without. @is_service: it has been entered as one. */
+static void spawn_unlocked(struct nursery *n, struct nursery_child *c, bool run_inline,
+			   bool is_service)
+{
+	if (run_inline)
+		run_here(n, c);
+	else if (n->max_active)
+		nursery_offer_rest(n);
+	else
+		nursery_wake_to_help(n);
+	nursery_uncount(n, 1 + is_service);
 }
 
 /* @is_new: spawned, and not made ready again. */
@@ -321,24 +371,12 @@ static noinline void spawn_slowly(struct nursery *n, struct nursery_child *c,
 	bool run_inline, is_service;
 	unsigned long flags;
 
-	/* As in spawn_first(). */
-	atomic64_add(NURSERY_COUNT, &n->state);
 	raw_spin_lock_irqsave(&n->lock, flags);
 	is_service = is_new && nursery_service_enter(n, c);
 	run_inline = is_new && may_run_inline(n, c, e, flags);
-	if (!run_inline)
-		nursery_child_queue(n, c, e);
-	else if (n->max_active)
-		n->nr_active++;
+	spawn_locked(n, c, e, run_inline);
 	raw_spin_unlock_irqrestore(&n->lock, flags);
-
-	if (run_inline)
-		run_here(n, c);
-	else if (n->max_active)
-		nursery_offer_rest(n);
-	else
-		nursery_wake_to_help(n);
-	nursery_uncount(n, 1 + is_service);
+	spawn_unlocked(n, c, run_inline, is_service);
 }
 
 /*
@@ -431,6 +469,60 @@ int nursery_spawn_from(struct nursery *n, struct nursery_child *c, unsigned long
 	return spawn(n, c, n->executor, from);
 }
 
+/* Why a spawn would be refused, or 0. A look. */
+static int refusal(const struct nursery *n, const struct nursery_child *c)
+{
+	unsigned int phase = child_phase(atomic_read(&c->state));
+	s64 state = atomic64_read(&n->state);
+
+	if (phase != CHILD_IDLE && phase != CHILD_DONE)
+		return -EBUSY;
+	if (state & NURSERY_CLOSED)
+		return -ESHUTDOWN;
+	return state & NURSERY_CANCELLED ? -ECANCELED : 0;
+}
+
+/**
+ * nursery_try_spawn - start a child, unless it had to wait for others
+ * @n: the nursery
+ * @c: the child, with a function
+ *
+ * As nursery_spawn(), but with max_active the child is refused, and nothing changed, if so
+ * many function children of @n run or are to be run, whether or not a worker has
+ * come for them. One that has finished does not count, in its done() already; nor does
+ * one that is parked or delayed. Where max_active is 0 none is refused for that.
+ *
+ * Context: Any, hard interrupts included.
+ * Return: as nursery_spawn(); -EAGAIN: there are max_active. Any other reason for a
+ *	   refusal is told first.
+ */
+int nursery_try_spawn(struct nursery *n, struct nursery_child *c)
+{
+	bool run_inline = false;
+	unsigned long flags;
+	int err;
+
+	/* A service takes no place. */
+	if (!nursery_takes_place(n, c))
+		return spawn(n, c, n->executor, _RET_IP_);
+	if (!c->fn)
+		return -EINVAL;
+	raw_spin_lock_irqsave(&n->lock, flags);
+	if (n->nr_claims < n->max_active)
+		err = nursery_admit(n, c, CHILD_LIVE, _RET_IP_);
+	else
+		err = refusal(n, c) ?: -EAGAIN;
+	if (!err) {
+		run_inline = may_run_inline(n, c, n->executor, flags);
+		spawn_locked(n, c, n->executor, run_inline);
+	}
+	raw_spin_unlock_irqrestore(&n->lock, flags);
+	if (!err)
+		spawn_unlocked(n, c, run_inline, false);
+	return err;
+}
+EXPORT_SYMBOL_GPL(nursery_try_spawn);
+
 /**
  * nursery_child_begin - start an external child
  * @n: the nursery
@@ -518,6 +610,8 @@ static bool finish_locked(struct nursery *n, struct nursery_child *c, int result
 				     (old & (NURSERY_CHILD_CANCELLED | CHILD_SERVICE)) | CHILD_DONE));
 	if (old & CHILD_SERVICE)
 		nursery_service_over(n);
+	if (old & CHILD_CLAIMS)
+		n->nr_claims--;
 	if (old & CHILD_WAITED)
 		nursery_wake_waiters(n, c, result);
 	/* What waits for the memory of a race's children is its join, not this. */

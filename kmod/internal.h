@@ -127,6 +127,7 @@ enum nursery_child_state {
 	CHILD_STARTING	= BIT(8),	/* and to who waits for it to be ready: see start.c */
 	CHILD_PENDING	= BIT(9),	/* a cancel is put off: see shield.c */
 	CHILD_UNPARKED	= BIT(10),	/* before it parks: then it does not */
+	CHILD_CLAIMS	= BIT(11),	/* counted in nursery->nr_claims; nursery->lock */
 	CHILD_STARTED	= BIT(12),	/* has parked, and not been run again */
 	CHILD_TOLD	= BIT(13),	/* has been run again, or will be, to see the cancel */
 	CHILD_SHIELD	= BIT(16),	/* one of them ... */
@@ -301,6 +302,7 @@ void nursery_child_release(struct nursery_child *c);
 void nursery_wait_for_handlers(struct nursery *n, struct nursery_child *c);
 void nursery_wake_to_help(struct nursery *n);
 void nursery_submit_waiting(struct nursery *n);
+void nursery_child_unclaim(struct nursery *n, struct nursery_child *c);
 bool nursery_submit_to_threads(struct nursery *n);
 bool nursery_has_submitted(struct nursery *n, bool for_threads);
 bool nursery_has_place(const struct nursery *n);

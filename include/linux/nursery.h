@@ -206,6 +206,7 @@ struct nursery {
 	raw_spinlock_t			lock;		/* all down to "tree" */
 	unsigned int			nr_active;	/* started and not over; with max_active */
 	unsigned int			nr_services;	/* not finished: see service.c */
+	unsigned int			nr_claims;	/* with max_active: see child.c */
 	struct hlist_head		others;		/* external, or given to an executor */
 	struct nursery_waiter		*waiters;	/* for something else than the end */
 	struct nursery_resource		*resources;	/* last in first */
@@ -409,6 +410,7 @@ int nursery_spawn(struct nursery *n, struct nursery_child *c);
 int nursery_spawn_on(struct nursery *n, struct nursery_child *c,
 		     const struct nursery_executor *e);
 int nursery_spawn_delayed(struct nursery *n, struct nursery_child *c, ktime_t delay);
+int nursery_try_spawn(struct nursery *n, struct nursery_child *c);
 int nursery_go(struct nursery *n, int (*fn)(struct nursery_child *c, void *arg), void *arg,
 	       gfp_t gfp);
 int nursery_child_begin(struct nursery *n, struct nursery_child *c);

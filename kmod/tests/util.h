@@ -78,6 +78,7 @@ extern struct kunit_suite nursery_park_suite;
 extern struct kunit_suite nursery_service_suite;
 extern struct kunit_suite nursery_handler_suite;
 extern struct kunit_suite nursery_shield_suite;
+extern struct kunit_suite nursery_try_suite;
 extern struct kunit_suite nursery_kill_suite;
 extern struct kunit_suite nursery_grace_suite;
 extern struct kunit_suite nursery_race_suite;
