@@ -67,6 +67,7 @@ void __nursery_init(struct nursery *n, const struct nursery_params *params,
 	raw_spin_lock_init(&n->lock);
 	n->nr_active = 0;
 	n->nr_services = 0;
+	n->nr_claims = 0;
 	INIT_HLIST_HEAD(&n->others);
 	n->waiters = NULL;
 	n->resources = NULL;
