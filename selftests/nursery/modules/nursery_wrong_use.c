@@ -7,6 +7,7 @@
  * Loading it does it, and fails with -EPROTO if a call did not return what it should.
  */
 #include <linux/completion.h>
+#include <linux/delay.h>
 #include <linux/module.h>
 #include <linux/nursery.h>
 #include <linux/preempt.h>
@@ -32,12 +33,18 @@ struct job {
 static int wrong_child(struct nursery_child *c)
 {
 	struct job *job = container_of(c, struct job, child);
+	int err;
 
 	complete(&job->started);
-	if (job->sleeps)
-		return nursery_sleep(c, KTIME_MAX);
-	wait_for_completion(&job->gate);
-	return 0;
+	if (!job->sleeps) {
+		wait_for_completion(&job->gate);
+		return 0;
+	}
+	err = nursery_sleep(c, KTIME_MAX);
+	/* Who does not wait for it will have freed it by now. */
+	msleep(200);
+	complete(&job->gate);
+	return err;
 }
 
 static void job_init(struct job *job, nursery_fn_t fn, void (*done)(struct nursery_child *c))
