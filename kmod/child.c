@@ -223,8 +223,8 @@ static int count_in(struct nursery *n)
  *
  * Return: 0, or an errno that changed nothing.
  */
-int nursery_admit(struct nursery *n, struct nursery_child *c, unsigned int phase,
-		  unsigned long from)
+static __always_inline int admit(struct nursery *n, struct nursery_child *c,
+				 unsigned int phase, unsigned long from)
 {
 	unsigned int old;
 	int err;
@@ -251,6 +251,13 @@ int nursery_admit(struct nursery *n, struct nursery_child *c, unsigned int phase
 	atomic_set(&c->state, phase | (old & CHILD_SERVICE));
 	trace_nursery_spawn(n, c);
 	return 0;
+}
+
+/* The same for other files. */
+int nursery_admit(struct nursery *n, struct nursery_child *c, unsigned int phase,
+		  unsigned long from)
+{
+	return admit(n, c, phase, from);
 }
 
 /*
@@ -413,18 +420,24 @@ void nursery_child_launch(struct nursery *n, struct nursery_child *c,
 	launch(n, c, e);
 }
 
-static int spawn(struct nursery *n, struct nursery_child *c, const struct nursery_executor *e,
-		 unsigned long from)
+static __always_inline int spawn(struct nursery *n, struct nursery_child *c,
+				 const struct nursery_executor *e, unsigned long from)
 {
 	int err;
 
 	if (unlikely(!c->fn))
 		return -EINVAL;
-	err = nursery_admit(n, c, CHILD_LIVE, from);
+	err = admit(n, c, CHILD_LIVE, from);
 	if (unlikely(err))
 		return err;
 	launch(n, c, e);
 	return 0;
+}
+
+static noinline int spawn_from(struct nursery *n, struct nursery_child *c,
+			       const struct nursery_executor *e, unsigned long from)
+{
+	return spawn(n, c, e, from);
 }
 
 /**
@@ -445,7 +458,7 @@ static int spawn(struct nursery *n, struct nursery_child *c, const struct nurser
 int nursery_spawn_on(struct nursery *n, struct nursery_child *c,
 		     const struct nursery_executor *e)
 {
-	return spawn(n, c, e, _RET_IP_);
+	return spawn_from(n, c, e, _RET_IP_);
 }
 EXPORT_SYMBOL_GPL(nursery_spawn_on);
 
@@ -466,7 +479,7 @@ EXPORT_SYMBOL_GPL(nursery_spawn);
 /* The same for other files, which know where their caller is. */
 int nursery_spawn_from(struct nursery *n, struct nursery_child *c, unsigned long from)
 {
-	return spawn(n, c, n->executor, from);
+	return spawn_from(n, c, n->executor, from);
 }
 
 /* Why a spawn would be refused, or 0. A look. */
@@ -543,7 +556,7 @@ int nursery_child_begin(struct nursery *n, struct nursery_child *c)
 
 	if (c->fn)
 		return -EINVAL;
-	err = nursery_admit(n, c, CHILD_EXTERNAL, _RET_IP_);
+	err = admit(n, c, CHILD_EXTERNAL, _RET_IP_);
 	if (err)
 		return err;
 	raw_spin_lock_irqsave(&n->lock, flags);
