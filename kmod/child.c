@@ -453,7 +453,7 @@ static noinline int spawn_from(struct nursery *n, struct nursery_child *c,
  * Return: 0: the child completes once, whatever happens (I4). An error changed
  *	   nothing: -ESHUTDOWN @n has been joined, -ECANCELED it has been
  *	   cancelled, -EBUSY @c is spawned and not finished, -EINVAL @c has no
- *	   function.
+ *	   function, or, with DEBUG_OBJECTS, it or @n was never initialised.
  */
 int nursery_spawn_on(struct nursery *n, struct nursery_child *c,
 		     const struct nursery_executor *e)

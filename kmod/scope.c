@@ -522,7 +522,8 @@ static int join(struct nursery *n, bool killable, unsigned long from)
  * Context: Process context, may sleep.
  * Return: the first real error of a child; else the cause of the cancel, if
  *	   there was one; else 0. -EDEADLK, with nothing changed, if the caller
- *	   is itself a child of @n or of a nursery below it.
+ *	   is itself a child of @n or of a nursery below it. -EINVAL, with DEBUG_OBJECTS:
+ *	   @n was never initialised.
  */
 int nursery_join(struct nursery *n)
 {
