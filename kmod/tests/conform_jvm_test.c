@@ -158,10 +158,53 @@ static void fork_after_cancel(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, atomic_read(&after.dones), 0);
 }
 
+struct cleaner {
+	struct nursery_child child;
+	struct completion started;
+	int slept, spawned, cleaned;
+};
+
+static int clean_up(struct nursery_child *c)
+{
+	struct cleaner *k = container_of(c, struct cleaner, child);
+	struct probe p;
+
+	complete(&k->started);
+	k->slept = nursery_sleep(c, LONG_TIME);
+	/* Cancelled. What has to be done yet may sleep, and have children. */
+	nursery_shield(c);
+	probe_init(&p, 0);
+	p.sleep = NSEC_PER_MSEC;
+	scoped_nursery(n, .name = "cleanup", .parent = c, .result = &k->cleaned)
+		k->spawned = nursery_spawn(n, &p.child);
+	k->cleaned = k->cleaned ?: p.slept ?: nursery_sleep(c, NSEC_PER_MSEC);
+	nursery_unshield(c);
+	return k->slept;
+}
+
+static void non_cancellable_cleanup(struct kunit *test)
+{
+	struct cleaner k = { .cleaned = -1, .spawned = -1 };
+	int err = 0;
+
+	init_completion(&k.started);
+	nursery_child_init(&k.child, clean_up, NULL);
+	scoped_nursery(n, .name = "cancelled", .result = &err) {
+		nursery_spawn(n, &k.child);
+		wait_for_completion(&k.started);
+		nursery_cancel(n, -EINTR);
+	}
+	KUNIT_EXPECT_EQ(test, err, -EINTR);
+	KUNIT_EXPECT_EQ(test, k.slept, -ECANCELED);
+	KUNIT_EXPECT_EQ(test, k.spawned, 0);
+	KUNIT_EXPECT_EQ(test, k.cleaned, 0);
+}
+
 static struct kunit_case cases[] = {
 	KUNIT_CASE(attach_versus_cancel),
 	KUNIT_CASE(supervisor_isolation),
 	KUNIT_CASE(fork_after_cancel),
+	KUNIT_CASE(non_cancellable_cleanup),
 	{ }
 };
 

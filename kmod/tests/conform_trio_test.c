@@ -379,6 +379,158 @@ static void cancel_scope_deadline_duplicates(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, err, 0);
 }
 
+/* Waits beside a scope of its own, shielded or not, for what the test does to the outer one. */
+struct shielded {
+	struct nursery_child child;
+	struct probe leaf;		/* in a scope below the shield */
+	struct completion up, go;	/* the shield is up; the outer scope was cancelled */
+	bool hidden, seen, hidden_again;
+	int slept_hidden, slept_seen, slept_hidden_again;
+	int inner;			/* a scope inside that was cancelled itself */
+};
+
+static int cancel_inside(struct nursery_child *c)
+{
+	struct probe p;
+	int err = 0;
+
+	probe_init(&p, 0);
+	p.sleep = LONG_TIME;
+	scoped_nursery(n, .name = "inside", .parent = c, .result = &err) {
+		nursery_spawn(n, &p.child);
+		wait_for_completion(&p.started);
+		nursery_cancel(n, -EXDEV);
+	}
+	return err;
+}
+
+static int behind_a_shield(struct nursery_child *c)
+{
+	struct shielded *s = container_of(c, struct shielded, child);
+
+	nursery_shield(c);
+	complete(&s->up);
+	wait_for_completion(&s->go);
+	s->hidden = !nursery_child_cancelled(c);
+	s->slept_hidden = nursery_sleep(c, NSEC_PER_MSEC);
+	s->inner = cancel_inside(c);
+	nursery_unshield(c);
+	s->seen = nursery_child_cancelled(c);
+	s->slept_seen = nursery_sleep(c, LONG_TIME);
+	nursery_shield(c);
+	s->hidden_again = !nursery_child_cancelled(c);
+	s->slept_hidden_again = nursery_sleep(c, NSEC_PER_MSEC);
+	nursery_unshield(c);
+	return -ECANCELED;
+}
+
+static struct shielded *shielded(struct kunit *test, nursery_fn_t fn)
+{
+	struct shielded *s = kunit_kzalloc(test, sizeof(*s), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, s);
+	init_completion(&s->up);
+	init_completion(&s->go);
+	probe_init(&s->leaf, 0);
+	s->leaf.sleep = LONG_TIME;
+	nursery_child_init(&s->child, fn, NULL);
+	return s;
+}
+
+/* The outer cancel is hidden, one inside is not; it is seen when the shield is down. */
+static void cancel_shielding(struct kunit *test)
+{
+	struct shielded *s = shielded(test, behind_a_shield);
+	int err = 0;
+
+	scoped_nursery(n, .name = "outer", .result = &err) {
+		nursery_spawn(n, &s->child);
+		wait_for_completion(&s->up);
+		nursery_cancel(n, -EINTR);
+		complete(&s->go);
+	}
+	KUNIT_EXPECT_EQ(test, err, -EINTR);
+	KUNIT_EXPECT_TRUE(test, s->hidden);
+	KUNIT_EXPECT_EQ(test, s->slept_hidden, 0);
+	KUNIT_EXPECT_EQ(test, s->inner, -EXDEV);
+	KUNIT_EXPECT_TRUE(test, s->seen);
+	KUNIT_EXPECT_EQ(test, s->slept_seen, -ECANCELED);
+	KUNIT_EXPECT_TRUE(test, s->hidden_again);
+	KUNIT_EXPECT_EQ(test, s->slept_hidden_again, 0);
+}
+
+/* Takes its shield down while a leaf sleeps in a scope below it. */
+static int unshield_above_a_leaf(struct nursery_child *c)
+{
+	struct shielded *s = container_of(c, struct shielded, child);
+
+	nursery_shield(c);
+	scoped_nursery(n, .name = "below", .parent = c, .result = &s->inner) {
+		nursery_spawn(n, &s->leaf.child);
+		wait_for_completion(&s->leaf.started);
+		complete(&s->up);
+		wait_for_completion(&s->go);
+		s->hidden = !nursery_child_cancelled(&s->leaf.child) && !nursery_cancelled(n);
+		nursery_unshield(c);
+		s->seen = nursery_cancelled(n);
+	}
+	return s->inner;
+}
+
+static void cancel_shield_abort(struct kunit *test)
+{
+	struct shielded *s = shielded(test, unshield_above_a_leaf);
+	int err = 0;
+
+	scoped_nursery(n, .name = "outer", .result = &err) {
+		nursery_spawn(n, &s->child);
+		wait_for_completion(&s->up);
+		nursery_cancel(n, -EINTR);
+		complete(&s->go);
+	}
+	KUNIT_EXPECT_EQ(test, err, -EINTR);
+	KUNIT_EXPECT_TRUE(test, s->hidden);
+	KUNIT_EXPECT_TRUE(test, s->seen);
+	KUNIT_EXPECT_EQ(test, s->inner, -ECANCELED);
+	KUNIT_EXPECT_EQ(test, s->leaf.slept, -ECANCELED);
+}
+
+/* What is below a shield does not look above it for a deadline. */
+struct timed {
+	struct nursery_child child;
+	ktime_t far, shielded, unshielded;
+};
+
+static int look_at_deadlines(struct nursery_child *c)
+{
+	struct timed *t = container_of(c, struct timed, child);
+
+	scoped_nursery(n, .name = "inner", .parent = c) {
+		nursery_set_deadline(n, t->far);
+		nursery_shield(c);
+		t->shielded = nursery_effective_deadline(n);
+		nursery_unshield(c);
+		t->unshielded = nursery_effective_deadline(n);
+	}
+	return 0;
+}
+
+static void current_effective_deadline_with_a_shield(struct kunit *test)
+{
+	ktime_t near = ktime_get() + LONG_TIME;
+	struct timed t = { .far = near + LONG_TIME };
+	int err = -1;
+
+	nursery_child_init(&t.child, look_at_deadlines, NULL);
+	scoped_nursery(n, .name = "outer", .result = &err) {
+		nursery_set_deadline(n, near);
+		nursery_spawn(n, &t.child);
+	}
+	KUNIT_EXPECT_EQ(test, err, 0);
+	KUNIT_EXPECT_EQ(test, t.shielded, t.far);
+	KUNIT_EXPECT_EQ(test, t.unshielded, near);
+}
+
 static struct kunit_case cases[] = {
 	KUNIT_CASE(child_crash_wakes_parent),
 	KUNIT_CASE(two_child_crashes),
@@ -393,6 +545,9 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(current_effective_deadline),
 	KUNIT_CASE(very_deep_cancel_scope_nesting),
 	KUNIT_CASE(cancel_scope_deadline_duplicates),
+	KUNIT_CASE(cancel_shielding),
+	KUNIT_CASE(cancel_shield_abort),
+	KUNIT_CASE(current_effective_deadline_with_a_shield),
 	{ }
 };
 
