@@ -39,4 +39,9 @@ fanout_with_a_bad_channel_is_not_loaded()
 	! [ -d /sys/module/nursery_fanout ] || fail "it is there"
 }
 
-run_cases fanout fanout_with_a_bad_channel_is_not_loaded
+deadline()
+{
+	sample nursery_deadline "one transfer done, one aborted, one ended by a reset: -110"
+}
+
+run_cases fanout fanout_with_a_bad_channel_is_not_loaded deadline
