@@ -44,4 +44,9 @@ deadline()
 	sample nursery_deadline "one transfer done, one aborted, one ended by a reset: -110"
 }
 
-run_cases fanout fanout_with_a_bad_channel_is_not_loaded deadline
+pipeline()
+{
+	sample nursery_pipeline "1000 frames, sum 999000; stopped by a bad one: -84"
+}
+
+run_cases fanout fanout_with_a_bad_channel_is_not_loaded deadline pipeline
