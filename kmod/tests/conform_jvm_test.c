@@ -200,11 +200,40 @@ static void non_cancellable_cleanup(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, k.cleaned, 0);
 }
 
+/* The first that succeeds is the result: who failed does not matter, the rest is gone. */
+static void any_successful(struct kunit *test)
+{
+	struct probe *p = kunit_kcalloc(test, 3, sizeof(*p), GFP_KERNEL);
+	struct nursery_child *children[3];
+	int i;
+
+	KUNIT_ASSERT_NOT_NULL(test, p);
+	for (i = 0; i < 3; i++) {
+		probe_init(&p[i], i ? 0 : -EIO);
+		children[i] = &p[i].child;
+	}
+	p[1].sleep = LONG_TIME;
+	p[2].sleep = 5 * NSEC_PER_MSEC;
+	KUNIT_EXPECT_EQ(test, nursery_race(children, 3), 2);
+	for (i = 0; i < 3; i++)
+		KUNIT_EXPECT_EQ(test, atomic_read(&p[i].dones), 1);
+	KUNIT_EXPECT_EQ(test, nursery_child_join(&p[1].child), -ECANCELED);
+
+	/* None: the first failure. */
+	probe_init(&p[0], -EIO);
+	probe_init(&p[1], -ENOSPC);
+	p[1].sleep = 20 * NSEC_PER_MSEC;
+	i = nursery_race(children, 2);
+	KUNIT_EXPECT_TRUE(test, i == -EIO || i == -ENOSPC);
+	KUNIT_EXPECT_EQ(test, atomic_read(&p[0].dones) + atomic_read(&p[1].dones), 2);
+}
+
 static struct kunit_case cases[] = {
 	KUNIT_CASE(attach_versus_cancel),
 	KUNIT_CASE(supervisor_isolation),
 	KUNIT_CASE(fork_after_cancel),
 	KUNIT_CASE(non_cancellable_cleanup),
+	KUNIT_CASE(any_successful),
 	{ }
 };
 

@@ -49,4 +49,10 @@ pipeline()
 	sample nursery_pipeline "1000 frames, sum 999000; stopped by a bad one: -84"
 }
 
-run_cases fanout fanout_with_a_bad_channel_is_not_loaded deadline pipeline
+race()
+{
+	sample nursery_race "mailbox answered first, then polling, then none: -5"
+}
+
+run_cases fanout fanout_with_a_bad_channel_is_not_loaded deadline pipeline \
+	race
