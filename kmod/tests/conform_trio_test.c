@@ -531,6 +531,144 @@ static void current_effective_deadline_with_a_shield(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, t.unshielded, near);
 }
 
+/* A child that gets ready in one way or another. */
+struct starter {
+	struct nursery_child child;
+	enum { READY, FAILS, RETURNS, SLEEPS } how;
+	struct completion entered;
+	struct completion gate;		/* READY: it goes on until this */
+	bool over;
+};
+
+static int starter_run(struct nursery_child *c)
+{
+	struct starter *s = container_of(c, struct starter, child);
+	int err;
+
+	complete(&s->entered);
+	err = nursery_sleep(c, s->how == SLEEPS ? LONG_TIME : NSEC_PER_MSEC);
+	if (err)
+		return err;
+	if (s->how == FAILS)
+		return -EIO;
+	if (s->how == READY) {
+		nursery_child_ready(c);
+		wait_for_completion(&s->gate);
+		WRITE_ONCE(s->over, true);
+	}
+	return 0;
+}
+
+static void starter_init(struct starter *s, int how)
+{
+	*s = (struct starter){ .how = how };
+	init_completion(&s->entered);
+	init_completion(&s->gate);
+	nursery_child_init(&s->child, starter_run, NULL);
+}
+
+static void nursery_start_tells_how_it_went(struct kunit *test)
+{
+	struct starter *s = kunit_kzalloc(test, sizeof(*s), GFP_KERNEL);
+	struct nursery n;
+
+	KUNIT_ASSERT_NOT_NULL(test, s);
+	nursery_init(&n, NULL);
+
+	/* Ready: it goes on, and the nursery waits for it. */
+	starter_init(s, READY);
+	KUNIT_EXPECT_EQ(test, nursery_start(&n, &s->child), 0);
+	KUNIT_EXPECT_FALSE(test, READ_ONCE(s->over));
+	complete(&s->gate);
+	KUNIT_EXPECT_EQ(test, nursery_child_join(&s->child), 0);
+	KUNIT_EXPECT_TRUE(test, READ_ONCE(s->over));
+
+	/* A failure before is the starter's affair, and not the nursery's. */
+	starter_init(s, FAILS);
+	KUNIT_EXPECT_EQ(test, nursery_start(&n, &s->child), -EIO);
+	KUNIT_EXPECT_FALSE(test, nursery_cancelled(&n));
+	starter_init(s, RETURNS);
+	KUNIT_EXPECT_EQ(test, nursery_start(&n, &s->child), -EPROTO);
+	KUNIT_EXPECT_FALSE(test, nursery_cancelled(&n));
+	KUNIT_EXPECT_EQ(test, nursery_join(&n), 0);
+
+	/* Too late */
+	starter_init(s, READY);
+	KUNIT_EXPECT_EQ(test, nursery_start(&n, &s->child), -ESHUTDOWN);
+	nursery_init(&n, NULL);
+	nursery_cancel(&n, -EINTR);
+	KUNIT_EXPECT_EQ(test, nursery_start(&n, &s->child), -ECANCELED);
+	KUNIT_EXPECT_EQ(test, nursery_join(&n), -EINTR);
+}
+
+struct cancelled_start {
+	struct nursery_child child;
+	struct nursery *n;
+	struct starter starter;
+	struct completion begun;
+	int err;
+};
+
+static int start_in_background(struct nursery_child *c)
+{
+	struct cancelled_start *k = container_of(c, struct cancelled_start, child);
+
+	complete(&k->begun);
+	k->err = nursery_start(k->n, &k->starter.child);
+	return 0;
+}
+
+/* While somebody waits for a child to get ready, its nursery is cancelled. */
+static void nursery_start_with_cancelled_nursery(struct kunit *test)
+{
+	struct cancelled_start *k = kunit_kzalloc(test, sizeof(*k), GFP_KERNEL);
+	int err = -1;
+
+	KUNIT_ASSERT_NOT_NULL(test, k);
+	init_completion(&k->begun);
+	starter_init(&k->starter, SLEEPS);
+	nursery_child_init(&k->child, start_in_background, NULL);
+	scoped_nursery(others, .name = "others", .executor = nursery_executor_thread) {
+		scoped_nursery(n, .name = "target", .result = &err) {
+			k->n = n;
+			nursery_spawn(others, &k->child);
+			wait_for_completion(&k->begun);
+			nursery_cancel(n, -EINTR);
+			nursery_child_join(&k->child);
+		}
+	}
+	KUNIT_EXPECT_EQ(test, k->err, -ECANCELED);
+	KUNIT_EXPECT_EQ(test, err, -EINTR);
+}
+
+/* Who gets ready counts already: the scope is not over before. */
+static void nursery_start_keeps_nursery_open(struct kunit *test)
+{
+	struct cancelled_start *k = kunit_kcalloc(test, 2, sizeof(*k), GFP_KERNEL);
+	int i, err = -1;
+
+	KUNIT_ASSERT_NOT_NULL(test, k);
+	scoped_nursery(others, .name = "others", .executor = nursery_executor_thread) {
+		scoped_nursery(n, .name = "target", .result = &err) {
+			for (i = 0; i < 2; i++) {
+				k[i].n = n;
+				init_completion(&k[i].begun);
+				/* The second never gets ready. */
+				starter_init(&k[i].starter, i ? FAILS : READY);
+				complete(&k[i].starter.gate);
+				nursery_child_init(&k[i].child, start_in_background, NULL);
+				nursery_spawn(others, &k[i].child);
+				wait_for_completion(&k[i].starter.entered);
+			}
+		}
+		/* Whatever the starters have been told, the children are over. */
+		KUNIT_EXPECT_TRUE(test, READ_ONCE(k[0].starter.over));
+	}
+	KUNIT_EXPECT_EQ(test, k[0].err, 0);
+	KUNIT_EXPECT_EQ(test, k[1].err, -EIO);
+	KUNIT_EXPECT_EQ(test, err, 0);
+}
+
 static struct kunit_case cases[] = {
 	KUNIT_CASE(child_crash_wakes_parent),
 	KUNIT_CASE(two_child_crashes),
@@ -548,6 +686,9 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(cancel_shielding),
 	KUNIT_CASE(cancel_shield_abort),
 	KUNIT_CASE(current_effective_deadline_with_a_shield),
+	KUNIT_CASE(nursery_start_tells_how_it_went),
+	KUNIT_CASE(nursery_start_with_cancelled_nursery),
+	KUNIT_CASE(nursery_start_keeps_nursery_open),
 	{ }
 };
 
