@@ -187,6 +187,8 @@ static bool next_errand(struct threads *t, struct thread *self, struct errand *e
 		self->idle_since = jiffies;
 		list_add(&self->node, &t->idle);
 		some = false;
+		/* There is nothing to do for those that have not been made yet, either. */
+		WRITE_ONCE(t->wanted, 0);
 	}
 	raw_spin_unlock_irq(&t->lock);
 	return some;
@@ -319,7 +321,8 @@ static void keep(struct work_struct *work)
 		raw_spin_lock_irq(&t->lock);
 		if (failed)
 			break;
-		WRITE_ONCE(t->wanted, t->wanted - 1);
+		if (t->wanted)
+			WRITE_ONCE(t->wanted, t->wanted - 1);
 		t->nr++;
 	}
 	raw_spin_unlock_irq(&t->lock);
