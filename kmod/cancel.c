@@ -72,14 +72,16 @@ static void mark_running(struct nursery_child *c, struct cancel_batch *batch)
 }
 
 /* Mark what a worker runs, and take what it has not started. nursery->lock held. */
-static void mark_worker(struct nursery_worker *w, struct cancel_batch *batch)
+static void mark_worker(struct nursery *n, struct nursery_worker *w,
+			struct cancel_batch *batch)
 {
 	struct nursery_child *c;
 
 	add_unstarted(batch, nursery_worker_disown(w));
 	c = nursery_worker_hold(w);
 	if (c) {
-		mark_running(c, batch);
+		if (!child_is_spared(n, c))
+			mark_running(c, batch);
 		nursery_worker_release(w);
 	}
 }
@@ -136,7 +138,7 @@ static void mark_nursery(struct nursery *n, int cause, struct cancel_batch *batc
 	trace_nursery_cancel(n);
 	nursery_grace_begin(n);
 	for (w = nursery_first_worker(n); w; w = nursery_next_worker(n, w))
-		mark_worker(w, batch);
+		mark_worker(n, w, batch);
 	hlist_for_each_entry_safe(c, next, &n->others, other)
 		mark_other(n, c, batch);
 	if (n->max_active) {
@@ -169,13 +171,21 @@ static bool is_sheltered(const struct nursery *n)
 	return parent && child_is_shielded(parent);
 }
 
+/* Is it below a service, which goes on for now? Context: nursery_tree_lock held. */
+static bool is_spared(const struct nursery *n)
+{
+	const struct nursery_child *parent = nursery_parent(n);
+
+	return parent && child_is_spared(parent->nursery, parent);
+}
+
 /* Context: nursery_tree_lock held. */
 static void mark_subtree(struct nursery *root, int cause, struct cancel_batch *batch)
 {
 	struct nursery *n = root;
 
 	while (n) {
-		if (n != root && is_sheltered(n)) {
+		if (n != root && (is_sheltered(n) || is_spared(n))) {
 			n = nursery_tree_pass(n, root);
 			continue;
 		}

@@ -153,6 +153,16 @@ static inline bool child_is_service(const struct nursery_child *c)
 	return atomic_read(&c->state) & CHILD_SERVICE;
 }
 
+/*
+ * Is it a service that others may rely on? The joiner cancels it when none of those are
+ * left; a cancel of the nursery does not. Context: nursery->lock held, or a look.
+ */
+static inline bool child_is_spared(const struct nursery *n, const struct nursery_child *c)
+{
+	return (atomic_read(&c->state) & (CHILD_SERVICE | CHILD_STARTING)) == CHILD_SERVICE &&
+	       !(atomic64_read(&n->state) & NURSERY_STOPS);
+}
+
 static inline bool child_is_shielded(const struct nursery_child *c)
 {
 	return atomic_read(&c->state) & CHILD_SHIELDS;
@@ -409,6 +419,7 @@ void nursery_child_tell(struct nursery_child *c);
 ktime_t nursery_first_parked(const struct nursery *n);
 void nursery_parked_expire(struct nursery *n, ktime_t now);
 unsigned int nursery_take_due(struct nursery *n, struct nursery_child **to, unsigned int room);
+bool nursery_is_parked_service(const struct nursery *n, const struct nursery_child *c);
 struct llist_node *nursery_take_parked(struct nursery *n, unsigned int room);
 bool nursery_parked_remove(struct nursery *n, struct nursery_child *c);
 struct nursery_child *nursery_next_parked(struct nursery *n, struct nursery_child *c);

@@ -70,6 +70,12 @@ static bool stops(const struct nursery *n, const struct nursery_child *c)
 	return child_is_service(c) && atomic64_read(&n->state) & NURSERY_STOPS;
 }
 
+/* A service that has been run, and is not stopped with its nursery. */
+bool nursery_is_parked_service(const struct nursery *n, const struct nursery_child *c)
+{
+	return child_is_spared(n, c) && atomic_read(&c->state) & CHILD_STARTED;
+}
+
 /*
  * Park a child, unless it has been unparked or cancelled meanwhile. @started: it has
  * been run.
@@ -83,7 +89,7 @@ static bool park(struct nursery *n, struct nursery_child *c, ktime_t when, bool 
 	bool parks;
 
 	/* A cancel of the nursery that came after the function's return has not found it. */
-	if (nursery_cancelled(n) || stops(n, c))
+	if (stops(n, c) || (nursery_cancelled(n) && !child_is_spared(n, c)))
 		atomic_or(NURSERY_CHILD_CANCELLED, &c->state);
 	old = atomic_read(&c->state);
 	do {
@@ -242,10 +248,15 @@ unsigned int nursery_take_due(struct nursery *n, struct nursery_child **to, unsi
  */
 struct llist_node *nursery_take_parked(struct nursery *n, unsigned int room)
 {
+	struct rb_node *next = rb_first(&n->parked);
 	struct llist_node *list = NULL;
 	struct nursery_child *c;
 
-	while (room-- && (c = parked(rb_first(&n->parked)))) {
+	while (room && (c = parked(next))) {
+		next = rb_next(next);
+		if (nursery_is_parked_service(n, c))
+			continue;
+		room--;
 		take(n, c);
 		c->link.next = list;
 		list = &c->link;

@@ -13,6 +13,11 @@
  * takes its own count back before the function is called, and counts itself again after
  * it.
  *
+ * A cancel of the nursery, from wherever it comes, passes over the services that have begun
+ * and what they opened: the others take their time to stop, and still need them. They
+ * are stopped as ever, when none of those is left. One that is still to get ready
+ * (start.c) serves nobody, and is cancelled with the others.
+ *
  * A service goes to its executor alone, not in a chunk with others that would have to
  * wait for it, and never to a joiner, who would wait for himself. It takes no place below
  * max_active, which is there for those that finish.
@@ -28,7 +33,8 @@
  *
  * nursery_join() first waits for the ordinary children, then cancels the services, then
  * joins them. Until then a service may rely on what the scope owns, and the others on the
- * service. One that fails cancels its siblings as any child does; one that returns 0
+ * service, also if the nursery is cancelled: that concerns a service only if it has not
+ * begun. One that fails cancels its siblings as any child does; one that returns 0
  * before it was asked to is just finished. max_active does not count it.
  *
  * Context: Any.

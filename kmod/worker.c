@@ -500,7 +500,8 @@ static noinline void run_cancelled(struct nursery *n, struct nursery_worker *w)
 	list = disown(w, 0);
 	w->finished += nursery_children_skip(n, &list);
 	if (c) {
-		nursery_child_tell(c);
+		if (!nursery_is_parked_service(n, c))
+			nursery_child_tell(c);
 		run_one(n, w, c);
 	}
 	/* Those that had parked see that they are cancelled. */

@@ -156,25 +156,6 @@ static void service_may_end_early(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, atomic_read(&service.dones), 2);
 }
 
-static void cancel_reaches_services(struct kunit *test)
-{
-	struct probe service, child;
-	int err = -1;
-
-	service_init(&service);
-	probe_init(&child, 0);
-	child.sleep = LONG_TIME;
-	scoped_nursery(n, .result = &err) {
-		nursery_spawn(n, &service.child);
-		nursery_spawn(n, &child.child);
-		wait_for_completion(&service.started);
-		wait_for_completion(&child.started);
-		nursery_cancel(n, -EINTR);
-	}
-	KUNIT_EXPECT_EQ(test, err, -EINTR);
-	KUNIT_EXPECT_TRUE(test, service.saw_cancel);
-}
-
 /* Its executor is busy until after the join: it is stopped before it started. */
 static void service_that_never_started(struct kunit *test)
 {
@@ -337,19 +318,120 @@ static void stop_travels_down(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, nursery_child_join(&service), -ECANCELED);
 }
 
+/* A service with a leaf below it. */
+struct nesting {
+	struct nursery_child child;
+	struct probe leaf;
+};
+
+static int nesting_run(struct nursery_child *c)
+{
+	struct nesting *s = container_of(c, struct nesting, child);
+	int err = -1;
+
+	scoped_nursery(n, .parent = c, .result = &err)
+		nursery_spawn(n, &s->leaf.child);
+	return err;
+}
+
+/*
+ * The nursery is cancelled, and a child takes its time to stop: until then services go on,
+ * with what is below them, asleep or parked.
+ */
+static void cancel_leaves_services_to_the_join(struct kunit *test)
+{
+	DECLARE_COMPLETION_ONSTACK(gate);
+	struct probe service, child;
+	struct periodic periodic;
+	struct nesting nesting;
+	int err = -1;
+
+	service_init(&service);
+	periodic_init(&periodic);
+	probe_init(&nesting.leaf, 0);
+	nesting.leaf.sleep = LONG_TIME;
+	nursery_child_init(&nesting.child, nesting_run, NULL);
+	nursery_child_set_service(&nesting.child);
+	probe_init(&child, 0);
+	child.gate = &gate;
+	scoped_nursery(n, .flags = NURSERY_NO_HELP, .result = &err) {
+		nursery_spawn(n, &service.child);
+		nursery_spawn(n, &nesting.child);
+		nursery_spawn(n, &periodic.child);
+		nursery_spawn(n, &child.child);
+		wait_for_completion(&service.started);
+		wait_for_completion(&nesting.leaf.started);
+		wait_for_completion(&child.started);
+		wait_for_completion(&periodic.third);
+		nursery_cancel(n, -EINTR);
+		KUNIT_EXPECT_TRUE(test, nursery_child_cancelled(&child.child));
+		KUNIT_EXPECT_FALSE(test, nursery_child_cancelled(&service.child));
+		KUNIT_EXPECT_FALSE(test, nursery_child_cancelled(&nesting.child));
+		KUNIT_EXPECT_FALSE(test, nursery_child_cancelled(&nesting.leaf.child));
+		/* It comes round again. */
+		WRITE_ONCE(periodic.rounds, 0);
+		wait_for_completion(&periodic.third);
+		KUNIT_EXPECT_FALSE(test, READ_ONCE(periodic.saw_cancel));
+		/* To cancel just one is another matter. */
+		nursery_child_cancel(&nesting.child);
+		KUNIT_EXPECT_EQ(test, nursery_child_join(&nesting.child), -ECANCELED);
+		complete(&gate);
+	}
+	KUNIT_EXPECT_EQ(test, err, -EINTR);
+	KUNIT_EXPECT_TRUE(test, child.saw_cancel);
+	KUNIT_EXPECT_EQ(test, service.slept, -ECANCELED);
+	KUNIT_EXPECT_EQ(test, nesting.leaf.slept, -ECANCELED);
+	KUNIT_EXPECT_TRUE(test, periodic.saw_cancel);
+}
+
+/* Nobody relies yet on one that is not ready, so that is cancelled at once. */
+struct unready {
+	struct nursery_child child, canceller;
+	struct nursery *n;
+};
+
+static int never_ready(struct nursery_child *c)
+{
+	return nursery_sleep(c, LONG_TIME);
+}
+
+static int cancel_the_nursery(struct nursery_child *c)
+{
+	nursery_cancel(container_of(c, struct unready, canceller)->n, -EINTR);
+	return 0;
+}
+
+static void service_that_is_not_ready_is_cancelled(struct kunit *test)
+{
+	struct unready u;
+	int err = -1, started = 0;
+
+	nursery_child_init(&u.child, never_ready, NULL);
+	nursery_child_set_service(&u.child);
+	nursery_child_init(&u.canceller, cancel_the_nursery, NULL);
+	scoped_nursery(n, .result = &err) {
+		u.n = n;
+		nursery_spawn_delayed(n, &u.canceller, 5 * NSEC_PER_MSEC);
+		started = nursery_start(n, &u.child);
+	}
+	KUNIT_EXPECT_EQ(test, started, -ECANCELED);
+	KUNIT_EXPECT_EQ(test, err, -EINTR);
+}
+
 static struct kunit_case service_cases[] = {
 	KUNIT_CASE(i1_services_last),
 	KUNIT_CASE(services_outlive_all_others),
 	KUNIT_CASE(stopped_service_may_spawn),
 	KUNIT_CASE(failing_service_cancels),
 	KUNIT_CASE(service_may_end_early),
-	KUNIT_CASE(cancel_reaches_services),
 	KUNIT_CASE(service_that_never_started),
 	KUNIT_CASE(service_takes_no_place),
 	KUNIT_CASE(joiner_runs_no_service),
 	KUNIT_CASE(service_may_park),
 	KUNIT_CASE(parked_service_is_stopped),
 	KUNIT_CASE(stop_travels_down),
+	KUNIT_CASE(cancel_leaves_services_to_the_join),
+	KUNIT_CASE(service_that_is_not_ready_is_cancelled),
 	{ }
 };
 
