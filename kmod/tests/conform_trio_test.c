@@ -669,6 +669,81 @@ static void nursery_start_keeps_nursery_open(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, err, 0);
 }
 
+/* tricycle: a service that notes whether anybody still needed it when it was cancelled. */
+struct served {
+	struct nursery_child service;
+	struct nursery_child ordinary[3];
+	atomic_t working;		/* ordinary children */
+	struct completion gate;		/* they go on until this, cancelled or not */
+	atomic_t started;
+	struct completion all_started;
+	int slept;			/* the service */
+	int still_working;		/* when it was cancelled */
+};
+
+static int serve(struct nursery_child *c)
+{
+	struct served *s = container_of(c, struct served, service);
+
+	s->slept = nursery_sleep(c, LONG_TIME);
+	s->still_working = atomic_read(&s->working);
+	return s->slept;
+}
+
+static struct served *served_now;
+
+static int work(struct nursery_child *c)
+{
+	struct served *s = served_now;
+
+	if (atomic_inc_return(&s->started) == ARRAY_SIZE(s->ordinary))
+		complete_all(&s->all_started);
+	wait_for_completion(&s->gate);
+	atomic_dec(&s->working);
+	return 0;
+}
+
+static int run_served(struct kunit *test, struct served *s, int cause)
+{
+	int i, err = -1;
+
+	*s = (struct served){ .slept = 1, .still_working = -1 };
+	served_now = s;
+	init_completion(&s->gate);
+	init_completion(&s->all_started);
+	atomic_set(&s->working, ARRAY_SIZE(s->ordinary));
+	nursery_child_init(&s->service, serve, NULL);
+	nursery_child_set_service(&s->service);
+	scoped_nursery(n, .name = "served", .executor = nursery_executor_thread,
+		       .result = &err) {
+		KUNIT_EXPECT_EQ(test, nursery_spawn(n, &s->service), 0);
+		for (i = 0; i < ARRAY_SIZE(s->ordinary); i++) {
+			nursery_child_init(&s->ordinary[i], work, NULL);
+			KUNIT_EXPECT_EQ(test, nursery_spawn(n, &s->ordinary[i]), 0);
+		}
+		wait_for_completion(&s->all_started);
+		if (cause)
+			nursery_cancel(n, cause);
+		KUNIT_EXPECT_FALSE(test, nursery_child_cancelled(&s->service));
+		complete_all(&s->gate);
+	}
+	return err;
+}
+
+/* It is cancelled when the last of the others has finished, cancel or not. */
+static void services_last(struct kunit *test)
+{
+	struct served *s = kunit_kzalloc(test, sizeof(*s), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, s);
+	KUNIT_EXPECT_EQ(test, run_served(test, s, 0), 0);
+	KUNIT_EXPECT_EQ(test, s->slept, -ECANCELED);
+	KUNIT_EXPECT_EQ(test, s->still_working, 0);
+	KUNIT_EXPECT_EQ(test, run_served(test, s, -EINTR), -EINTR);
+	KUNIT_EXPECT_EQ(test, s->slept, -ECANCELED);
+	KUNIT_EXPECT_EQ(test, s->still_working, 0);
+}
+
 static struct kunit_case cases[] = {
 	KUNIT_CASE(child_crash_wakes_parent),
 	KUNIT_CASE(two_child_crashes),
@@ -689,6 +764,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(nursery_start_tells_how_it_went),
 	KUNIT_CASE(nursery_start_with_cancelled_nursery),
 	KUNIT_CASE(nursery_start_keeps_nursery_open),
+	KUNIT_CASE(services_last),
 	{ }
 };
 

@@ -54,5 +54,10 @@ race()
 	sample nursery_race "mailbox answered first, then polling, then none: -5"
 }
 
+service()
+{
+	sample nursery_service "4 transfers while the device was kicked; so it was when one failed"
+}
+
 run_cases fanout fanout_with_a_bad_channel_is_not_loaded deadline pipeline \
-	race
+	race service
