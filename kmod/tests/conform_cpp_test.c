@@ -133,10 +133,56 @@ static void stop_reaches_all_and_closes(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, atomic_read(&p[2].dones), 0);
 }
 
+struct deferred {
+	struct nursery n;
+	struct completion told;
+	int err;
+	int dones;			/* of the child, when it was told */
+	struct probe child;
+};
+
+static void joined(struct nursery *n, int err)
+{
+	struct deferred *d = container_of(n, struct deferred, n);
+
+	d->err = err;
+	d->dones = atomic_read(&d->child.dones);
+	complete(&d->told);
+}
+
+/* A join that is only begun: it completes when the last child has, and tells what came of it. */
+static void deferred_join(struct kunit *test)
+{
+	struct deferred *d = kunit_kzalloc(test, sizeof(*d), GFP_KERNEL);
+	DECLARE_COMPLETION_ONSTACK(gate);
+
+	KUNIT_ASSERT_NOT_NULL(test, d);
+	init_completion(&d->told);
+	probe_init(&d->child, -EIO);
+	d->child.gate = &gate;
+	nursery_init(&d->n, NULL);
+	KUNIT_EXPECT_EQ(test, nursery_spawn(&d->n, &d->child.child), 0);
+	wait_for_completion(&d->child.started);
+	nursery_join_async(&d->n, joined);
+	KUNIT_EXPECT_FALSE(test, completion_done(&d->told));
+	complete(&gate);
+	wait_for_completion(&d->told);
+	KUNIT_EXPECT_EQ(test, d->err, -EIO);
+	KUNIT_EXPECT_EQ(test, d->dones, 1);
+
+	/* Of an empty scope, too. */
+	reinit_completion(&d->told);
+	nursery_init(&d->n, NULL);
+	nursery_join_async(&d->n, joined);
+	wait_for_completion(&d->told);
+	KUNIT_EXPECT_EQ(test, d->err, 0);
+}
+
 static struct kunit_case cases[] = {
 	KUNIT_CASE(spawn_from_many_threads),
 	KUNIT_CASE(join_takes_in_what_is_spawned_meanwhile),
 	KUNIT_CASE(stop_reaches_all_and_closes),
+	KUNIT_CASE(deferred_join),
 	{ }
 };
 
