@@ -202,14 +202,30 @@ void nursery_child_start(struct nursery *n, struct nursery_worker *w, struct nur
 	nursery_worker_give(w, c);
 }
 
-/* The gate (R1): count one in, unless the nursery is closed or cancelled. Context: Any. */
-static int count_in(struct nursery *n)
+/* IDLE, or DONE and not in the list of a nursery that collects. */
+static bool may_be_spawned(int state)
+{
+	return child_phase(state) == CHILD_IDLE ||
+	       (state & (CHILD_PHASE | CHILD_TELLS)) == CHILD_DONE;
+}
+
+/*
+ * The gate (R1): count one in, unless the nursery is closed or cancelled. In one that
+ * collects, the child is to tell of its end. Context: Any.
+ */
+static int count_in(struct nursery *n, const struct nursery_child *c, unsigned int *phase)
 {
 	s64 old = atomic64_read(&n->state);
 
 	do {
-		if (unlikely(old & (NURSERY_CLOSED | NURSERY_CANCELLED)))
-			return old & NURSERY_CLOSED ? -ESHUTDOWN : -ECANCELED;
+		if (likely(!(old & (NURSERY_CLOSED | NURSERY_CANCELLED | NURSERY_COLLECTS))))
+			continue;
+		if (old & NURSERY_CLOSED)
+			return -ESHUTDOWN;
+		if (old & NURSERY_CANCELLED)
+			return -ECANCELED;
+		if (!c->done)
+			*phase |= CHILD_TELLS;
 	} while (!atomic64_try_cmpxchg(&n->state, &old, old + NURSERY_COUNT));
 	return 0;
 }
@@ -233,7 +249,7 @@ static __always_inline int admit(struct nursery *n, struct nursery_child *c,
 	if (err)
 		return err;
 	old = atomic_read(&c->state);
-	if (unlikely(child_phase(old) != CHILD_IDLE && child_phase(old) != CHILD_DONE))
+	if (unlikely(!may_be_spawned(old)))
 		return -EBUSY;
 	/*
 	 * What finished the child before is over with it: stores are not done before the
@@ -242,7 +258,7 @@ static __always_inline int admit(struct nursery *n, struct nursery_child *c,
 	WRITE_ONCE(c->nursery, n);
 	c->handlers = NULL;
 	c->pins = 0;
-	err = count_in(n);
+	err = count_in(n, c, &phase);
 	if (unlikely(err)) {
 		nursery_debug_child_end(n, c);
 		return err;
@@ -292,7 +308,7 @@ static bool may_run_inline(struct nursery *n, struct nursery_child *c,
 	if (likely(e != nursery_executor_inline) || !in_task() || irqs_disabled_flags(flags) ||
 	    !nursery_room_to_help())
 		return false;
-	/* Its starter waits until it is ready, and its scope's other children, not until it is over. */
+	/* Its starter waits until it is ready, and who spawns a service for nothing. */
 	if (atomic_read(&c->state) & (CHILD_STARTING | CHILD_SERVICE))
 		return false;
 	return n->max_active ? list_empty(&n->ready) && nursery_has_place(n) : true;
@@ -485,10 +501,9 @@ int nursery_spawn_from(struct nursery *n, struct nursery_child *c, unsigned long
 /* Why a spawn would be refused, or 0. A look. */
 static int refusal(const struct nursery *n, const struct nursery_child *c)
 {
-	unsigned int phase = child_phase(atomic_read(&c->state));
 	s64 state = atomic64_read(&n->state);
 
-	if (phase != CHILD_IDLE && phase != CHILD_DONE)
+	if (!may_be_spawned(atomic_read(&c->state)))
 		return -EBUSY;
 	if (state & NURSERY_CLOSED)
 		return -ESHUTDOWN;
@@ -614,13 +629,18 @@ void nursery_wait_for_handlers(struct nursery *n, struct nursery_child *c)
  */
 static bool finish_locked(struct nursery *n, struct nursery_child *c, int result)
 {
-	int old = atomic_read(&c->state);
+	int old = atomic_read(&c->state), stays;
+	bool collect;
 
 	do {
 		if (old & CHILD_HELD)
 			return false;
-	} while (!atomic_try_cmpxchg(&c->state, &old,
-				     (old & (NURSERY_CHILD_CANCELLED | CHILD_SERVICE)) | CHILD_DONE));
+		/* One whose start has failed is the starter's. */
+		collect = (old & (CHILD_TELLS | CHILD_STARTING)) == CHILD_TELLS && !c->done &&
+			  (atomic64_read(&n->state) & (NURSERY_COLLECTS | NURSERY_ASYNC)) ==
+			  NURSERY_COLLECTS;
+		stays = NURSERY_CHILD_CANCELLED | CHILD_SERVICE | (collect ? CHILD_TELLS : 0);
+	} while (!atomic_try_cmpxchg(&c->state, &old, (old & stays) | CHILD_DONE));
 	if (old & CHILD_SERVICE)
 		nursery_service_over(n);
 	if (old & CHILD_CLAIMS)
@@ -632,6 +652,8 @@ static bool finish_locked(struct nursery *n, struct nursery_child *c, int result
 		n->winner = c;
 	if (old & CHILD_STARTING)
 		nursery_start_failed(n, c, result, old & NURSERY_CHILD_CANCELLED);
+	if (collect)
+		nursery_collect(n, c);
 	return true;
 }
 

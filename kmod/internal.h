@@ -35,7 +35,7 @@
 #include "compat.h"
 
 /* nursery->flags, beside those of struct nursery_params. They stay: read without a lock */
-#define NURSERY_USER_FLAGS	(NURSERY_SUPERVISE | NURSERY_NO_HELP)
+#define NURSERY_USER_FLAGS	(NURSERY_SUPERVISE | NURSERY_NO_HELP | NURSERY_COLLECT)
 #define NURSERY_OF_FILE		BIT(25)	/* embedded in a struct nursery_file */
 #define NURSERY_RACE		BIT(24)	/* the first success cancels it: see race.c */
 
@@ -65,6 +65,8 @@
  *   OTHERS	and others wait for his result, as nursery->waiters. Under nursery->lock
  *   HELD	somebody has looked, under nursery->lock, at what the joiner has on its
  *		stack; the joiner takes the lock before it closes
+ *   NEXT	who works as a joiner is in nursery_next(): see collect.c
+ *   COLLECTS	NURSERY_COLLECT, here for spawns to see; set by init
  *   KILLABLE	a fatal signal of the joiner cancels the nursery; by the joiner
  */
 enum nursery_state {
@@ -83,6 +85,8 @@ enum nursery_state {
 	NURSERY_KILLABLE	= BIT(13),
 	NURSERY_JOINING		= BIT(14),
 	NURSERY_OTHERS		= BIT(15),
+	NURSERY_NEXT		= BIT(16),
+	NURSERY_COLLECTS	= BIT(17),
 	NURSERY_COUNT		= BIT(24),	/* one child */
 };
 
@@ -122,7 +126,8 @@ enum nursery_child_state {
 	/* BIT(3) is NURSERY_CHILD_CANCELLED, as nursery_child_cancelled() is inline */
 	CHILD_WAITED	= BIT(4),	/* somebody sleeps until it has finished */
 	CHILD_HELD	= BIT(5),	/* somebody looks at it: it does not become DONE */
-	CHILD_TELLS	= BIT(6),	/* its end is told: it ends with nursery->lock */
+	CHILD_TELLS	= BIT(6),	/* its end is told, with nursery->lock; of one that is
+					 * DONE: it is in nursery->collected */
 	CHILD_SERVICE	= BIT(7),	/* see service.c; it stays */
 	CHILD_STARTING	= BIT(8),	/* and to who waits for it to be ready: see start.c */
 	CHILD_PENDING	= BIT(9),	/* a cancel is put off: see shield.c */
@@ -235,6 +240,7 @@ int nursery_keep(struct nursery *n);
 void nursery_uncount(struct nursery *n, unsigned int finished);
 int nursery_result(const struct nursery *n);
 void nursery_kill(struct nursery *n);
+void nursery_work(struct nursery *n, bool (*over)(struct nursery *n, struct nursery_worker *w));
 bool nursery_close(struct nursery *n, unsigned int finished);
 int nursery_end(struct nursery *n);
 
@@ -426,6 +432,10 @@ struct nursery_child *nursery_next_parked(struct nursery *n, struct nursery_chil
 
 /* go.c */
 const void *nursery_child_fn(const struct nursery_child *c);
+
+/* collect.c */
+void nursery_collect(struct nursery *n, struct nursery_child *c);
+void nursery_collect_end(struct nursery *n);
 
 /* service.c */
 bool nursery_service_enter(struct nursery *n, struct nursery_child *c);

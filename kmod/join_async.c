@@ -157,11 +157,13 @@ void nursery_join_async(struct nursery *n, void (*done)(struct nursery *n, int e
 		      "nursery: \"%s\" is joined by %pS, and by somebody else\n", n->name,
 		      __builtin_return_address(0)))
 		return;
-	n->joined = done;
 	if (outer)
 		WARN_ON_ONCE(nursery_keep(outer));
+	/* Nobody asks for the next child any more: what @joined shares its place with is over. */
+	if (atomic64_fetch_or(NURSERY_ASYNC, &n->state) & NURSERY_COLLECTS)
+		nursery_collect_end(n);
 	/* Read by who takes WAITING, which comes after. */
-	atomic64_or(NURSERY_ASYNC, &n->state);
+	n->joined = done;
 	wait_for_children(n);
 }
 EXPORT_SYMBOL_GPL(nursery_join_async);

@@ -53,7 +53,7 @@ void __nursery_init(struct nursery *n, const struct nursery_params *params,
 	if (!nursery_debug_open(n, _RET_IP_))
 		return;
 
-	atomic64_set(&n->state, 0);
+	atomic64_set(&n->state, params->flags & NURSERY_COLLECT ? NURSERY_COLLECTS : 0);
 	n->joiner = NULL;
 	n->max_active = params->max_active;
 	if (n->max_active) {
@@ -261,6 +261,7 @@ static void sleep(struct nursery *n, struct nursery_worker *w,
 	       has_some(n);
 	submitted = joiner != JOINER_ONLY_WAITS && !some &&
 		    nursery_has_submitted(n, joiner == JOINER_NEEDS_THREAD);
+	some |= old & NURSERY_NEXT && READ_ONCE(n->collected);
 	if (submitted && vain > TRIES && wait_for_completion_timeout(&w->wake, 1))
 		return;
 	if ((some || submitted) &&
@@ -296,7 +297,7 @@ static void sleep_beside_thread(struct nursery *n, struct nursery_worker *w, uns
 
 /* What is still to be known when it is closed. */
 #define STAYS	(NURSERY_CANCELLED | NURSERY_TIMED | \
-		 NURSERY_ASYNC | NURSERY_JOINING | NURSERY_OTHERS)
+		 NURSERY_ASYNC | NURSERY_JOINING | NURSERY_OTHERS | NURSERY_COLLECTS)
 
 /*
  * Close the nursery if no more children are counted than the @finished that the joiner
@@ -381,8 +382,12 @@ void nursery_kill(struct nursery *n)
 			look_for_kill(n);
 }
 
-/* Run or wait for children until there are none, then close the nursery. */
-static void wait_for_children(struct nursery *n)
+/*
+ * Run children, or wait for them, as the nursery's joiner, until @over says so.
+ *
+ * Context: Process context, may sleep. One at a time.
+ */
+void nursery_work(struct nursery *n, bool (*over)(struct nursery *n, struct nursery_worker *w))
 {
 	bool helps = !(n->flags & NURSERY_NO_HELP);
 	struct nursery_worker w;
@@ -391,7 +396,7 @@ static void wait_for_children(struct nursery *n)
 	nursery_worker_init(&w, n->executor);
 	/* Others find what is in its slots, once something is, and where to wake us. */
 	smp_store_release(&n->joiner, &w);
-	while (!nursery_close(n, w.finished)) {
+	while (!over(n, &w)) {
 		bool room = helps && nursery_room_to_help();
 
 		/* There are more, and there may be no end of them. */
@@ -414,7 +419,22 @@ static void wait_for_children(struct nursery *n)
 		else
 			sleep(n, &w, NULL, helps ? JOINER_HELPS : JOINER_ONLY_WAITS, vain);
 	}
-	WRITE_ONCE(n->joiner, NULL);
+	if (atomic64_read(&n->state) & NURSERY_CLOSED) {
+		WRITE_ONCE(n->joiner, NULL);
+		return;
+	}
+	/* The others look at what is on our stack under the lock, as long as we are there. */
+	raw_spin_lock_irq(&n->lock);
+	n->joiner = NULL;
+	atomic64_andnot(NURSERY_HELD, &n->state);
+	raw_spin_unlock_irq(&n->lock);
+	if (w.finished)
+		nursery_uncount(n, w.finished);
+}
+
+static bool is_closed(struct nursery *n, struct nursery_worker *w)
+{
+	return nursery_close(n, w->finished);
 }
 
 /* Give the result to others that join. Return: the state, without OTHERS. */
@@ -439,10 +459,12 @@ static s64 tell_others(struct nursery *n, int result)
 int nursery_end(struct nursery *n)
 {
 	int result = nursery_result(n);
-	s64 old;
+	s64 old = atomic64_read(&n->state);
 
-	if (atomic64_read(&n->state) & NURSERY_TIMED)
+	if (old & NURSERY_TIMED)
 		nursery_timer_end(n);
+	if (old & NURSERY_COLLECTS && !(old & NURSERY_ASYNC))
+		nursery_collect_end(n);
 	trace_nursery_join(n, result);
 	nursery_release_all(n);
 	nursery_tree_del(n);
@@ -497,7 +519,7 @@ static int join(struct nursery *n, bool killable, unsigned long from)
 		return join_with_another(n);
 	if (killable)
 		atomic64_or(NURSERY_KILLABLE, &n->state);
-	wait_for_children(n);
+	nursery_work(n, is_closed);
 	return nursery_end(n);
 }
 

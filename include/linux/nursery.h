@@ -62,9 +62,15 @@ typedef int (*nursery_fn_t)(struct nursery_child *child);
  * %NURSERY_NO_HELP
  *	The joiner only waits. Without it, a joiner runs queued children itself,
  *	in its own context and with the locks that it holds.
+ *
+ * %NURSERY_COLLECT
+ *	Children that have finished are kept for nursery_next(). They may not be
+ *	freed or spawned again before that has returned them, or the nursery has been
+ *	joined.
  */
 #define NURSERY_SUPERVISE	BIT(0)
 #define NURSERY_NO_HELP		BIT(1)
+#define NURSERY_COLLECT		BIT(2)
 
 /**
  * struct nursery_params - how a nursery is to behave
@@ -76,7 +82,7 @@ typedef int (*nursery_fn_t)(struct nursery_child *child);
  * @max_active: how many function children may run at once; 0: no bound,
  *	1: ordered, first in, first out. Hardware (external) children and nested
  *	nurseries are not counted.
- * @flags: %NURSERY_SUPERVISE, %NURSERY_NO_HELP
+ * @flags: %NURSERY_SUPERVISE, %NURSERY_NO_HELP, %NURSERY_COLLECT
  * @timeout: time from now until cancel(-ETIMEDOUT), in ns; 0: none
  * @grace: time from a cancel until the handlers of nursery_on_hard_cancel() are called
  *	for those children that are still there, in ns; 0: at once, like other handlers
@@ -221,6 +227,7 @@ struct nursery {
 	ktime_t				hard_at;	/* hard handlers are due; see handler.c */
 	union {
 		struct nursery_child	*winner;	/* of a race: see race.c */
+		struct llist_node	*collected;	/* the last: see collect.c */
 		void			(*joined)(struct nursery *n, int err);	/* join_async.c */
 	};
 
@@ -418,6 +425,7 @@ void nursery_child_complete(struct nursery_child *c, int result);
 void nursery_child_unpark(struct nursery_child *c);
 int nursery_child_park_until(struct nursery_child *c, ktime_t when);
 int nursery_child_join(struct nursery_child *c);
+struct nursery_child *nursery_next(struct nursery *n);
 int nursery_start(struct nursery *n, struct nursery_child *c);
 void nursery_child_ready(struct nursery_child *c);
 
