@@ -292,32 +292,6 @@ static void parked_service_is_stopped(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, nursery_child_join(&delayed), -ECANCELED);
 }
 
-/* What it opened is cancelled with it. */
-static int nesting_service_run(struct nursery_child *c)
-{
-	struct probe inner;
-	int err = -1;
-
-	probe_init(&inner, 0);
-	inner.sleep = LONG_TIME;
-	scoped_nursery(n, .parent = c, .result = &err)
-		nursery_spawn(n, &inner.child);
-	return inner.saw_cancel ? -ECANCELED : -EINVAL;
-}
-
-static void stop_travels_down(struct kunit *test)
-{
-	struct nursery_child service;
-	int err = -1;
-
-	nursery_child_init(&service, nesting_service_run, NULL);
-	nursery_child_set_service(&service);
-	scoped_nursery(n, .result = &err)
-		nursery_spawn(n, &service);
-	KUNIT_EXPECT_EQ(test, err, 0);
-	KUNIT_EXPECT_EQ(test, nursery_child_join(&service), -ECANCELED);
-}
-
 /* A service with a leaf below it. */
 struct nesting {
 	struct nursery_child child;
@@ -334,53 +308,80 @@ static int nesting_run(struct nursery_child *c)
 	return err;
 }
 
+static void nesting_init(struct nesting *s)
+{
+	probe_init(&s->leaf, 0);
+	s->leaf.sleep = LONG_TIME;
+	nursery_child_init(&s->child, nesting_run, NULL);
+	nursery_child_set_service(&s->child);
+}
+
+/* What it opened is cancelled with it. */
+static void stop_travels_down(struct kunit *test)
+{
+	struct nesting *nesting = kunit_kzalloc(test, sizeof(*nesting), GFP_KERNEL);
+	int err = -1;
+
+	KUNIT_ASSERT_NOT_NULL(test, nesting);
+	nesting_init(nesting);
+	scoped_nursery(n, .result = &err) {
+		nursery_spawn(n, &nesting->child);
+		wait_for_completion(&nesting->leaf.started);
+	}
+	KUNIT_EXPECT_EQ(test, err, 0);
+	KUNIT_EXPECT_EQ(test, nesting->leaf.slept, -ECANCELED);
+	KUNIT_EXPECT_EQ(test, nursery_child_join(&nesting->child), -ECANCELED);
+}
+
 /*
  * The nursery is cancelled, and a child takes its time to stop: until then services go on,
  * with what is below them, asleep or parked.
  */
 static void cancel_leaves_services_to_the_join(struct kunit *test)
 {
+	struct probe *service = kunit_kcalloc(test, 2, sizeof(*service), GFP_KERNEL);
+	struct nesting *nesting = kunit_kzalloc(test, sizeof(*nesting), GFP_KERNEL);
+	struct probe *child = service + 1;
 	DECLARE_COMPLETION_ONSTACK(gate);
-	struct probe service, child;
 	struct periodic periodic;
-	struct nesting nesting;
+	unsigned int rounds;
 	int err = -1;
 
-	service_init(&service);
+	KUNIT_ASSERT_NOT_NULL(test, service);
+	KUNIT_ASSERT_NOT_NULL(test, nesting);
+	service_init(service);
 	periodic_init(&periodic);
-	probe_init(&nesting.leaf, 0);
-	nesting.leaf.sleep = LONG_TIME;
-	nursery_child_init(&nesting.child, nesting_run, NULL);
-	nursery_child_set_service(&nesting.child);
-	probe_init(&child, 0);
-	child.gate = &gate;
+	nesting_init(nesting);
+	probe_init(child, 0);
+	child->gate = &gate;
 	scoped_nursery(n, .flags = NURSERY_NO_HELP, .result = &err) {
-		nursery_spawn(n, &service.child);
-		nursery_spawn(n, &nesting.child);
+		nursery_spawn(n, &service->child);
+		nursery_spawn(n, &nesting->child);
 		nursery_spawn(n, &periodic.child);
-		nursery_spawn(n, &child.child);
-		wait_for_completion(&service.started);
-		wait_for_completion(&nesting.leaf.started);
-		wait_for_completion(&child.started);
+		nursery_spawn(n, &child->child);
+		wait_for_completion(&service->started);
+		wait_for_completion(&nesting->leaf.started);
+		wait_for_completion(&child->started);
 		wait_for_completion(&periodic.third);
 		nursery_cancel(n, -EINTR);
-		KUNIT_EXPECT_TRUE(test, nursery_child_cancelled(&child.child));
-		KUNIT_EXPECT_FALSE(test, nursery_child_cancelled(&service.child));
-		KUNIT_EXPECT_FALSE(test, nursery_child_cancelled(&nesting.child));
-		KUNIT_EXPECT_FALSE(test, nursery_child_cancelled(&nesting.leaf.child));
+		KUNIT_EXPECT_TRUE(test, nursery_child_cancelled(&child->child));
+		KUNIT_EXPECT_FALSE(test, nursery_child_cancelled(&service->child));
+		KUNIT_EXPECT_FALSE(test, nursery_child_cancelled(&nesting->child));
+		KUNIT_EXPECT_FALSE(test, nursery_child_cancelled(&nesting->leaf.child));
 		/* It comes round again. */
-		WRITE_ONCE(periodic.rounds, 0);
-		wait_for_completion(&periodic.third);
+		rounds = READ_ONCE(periodic.rounds);
+		while (READ_ONCE(periodic.rounds) < rounds + 2)
+			schedule_timeout_uninterruptible(1);
 		KUNIT_EXPECT_FALSE(test, READ_ONCE(periodic.saw_cancel));
 		/* To cancel just one is another matter. */
-		nursery_child_cancel(&nesting.child);
-		KUNIT_EXPECT_EQ(test, nursery_child_join(&nesting.child), -ECANCELED);
+		nursery_child_cancel(&nesting->child);
+		KUNIT_EXPECT_EQ(test, nursery_child_join(&nesting->child), -ECANCELED);
 		complete(&gate);
 	}
 	KUNIT_EXPECT_EQ(test, err, -EINTR);
-	KUNIT_EXPECT_TRUE(test, child.saw_cancel);
-	KUNIT_EXPECT_EQ(test, service.slept, -ECANCELED);
-	KUNIT_EXPECT_EQ(test, nesting.leaf.slept, -ECANCELED);
+	KUNIT_EXPECT_TRUE(test, child->saw_cancel);
+	KUNIT_EXPECT_EQ(test, service->slept, -ECANCELED);
+	KUNIT_EXPECT_EQ(test, nesting->leaf.slept, -ECANCELED);
 	KUNIT_EXPECT_TRUE(test, periodic.saw_cancel);
 }
 
