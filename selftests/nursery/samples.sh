@@ -59,5 +59,10 @@ service()
 	sample nursery_service "4 transfers while the device was kicked; so it was when one failed"
 }
 
+parallel()
+{
+	sample nursery_parallel "4096 squares, 2048 even, sum 11444858880; too large: -75"
+}
+
 run_cases fanout fanout_with_a_bad_channel_is_not_loaded deadline pipeline \
-	race service
+	race service parallel
