@@ -146,11 +146,43 @@ static void cancel_of_queued_work(struct kunit *test)
 	single_worker_destroy(e);
 }
 
+/* errgroup: at the limit TryGo() says no, where Go() would wait. */
+static void try_go(struct kunit *test)
+{
+	struct probe *p = kunit_kcalloc(test, 3, sizeof(*p), GFP_KERNEL);
+	DECLARE_COMPLETION_ONSTACK(gate);
+	int i, refused, err = -1;
+
+	KUNIT_ASSERT_NOT_NULL(test, p);
+	for (i = 0; i < 3; i++)
+		probe_init(&p[i], 0);
+	p[0].gate = &gate;
+	p[1].gate = &gate;
+	scoped_nursery(n, .name = "limit", .max_active = 2, .result = &err) {
+		for (i = 0; i < 2; i++) {
+			KUNIT_EXPECT_EQ(test, nursery_try_spawn(n, &p[i].child), 0);
+			wait_for_completion(&p[i].started);
+		}
+		KUNIT_EXPECT_EQ(test, nursery_try_spawn(n, &p[2].child), -EAGAIN);
+		complete_all(&gate);
+		/* It was refused, so it is ours: as if nothing had happened. */
+		do {
+			cond_resched();
+			refused = nursery_try_spawn(n, &p[2].child);
+		} while (refused == -EAGAIN);
+		KUNIT_EXPECT_EQ(test, refused, 0);
+	}
+	KUNIT_EXPECT_EQ(test, err, 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&p[2].runs), 1);
+	KUNIT_EXPECT_EQ(test, atomic_read(&p[2].dones), 1);
+}
+
 static struct kunit_case cases[] = {
 	KUNIT_CASE(fail_fast_gives_the_root_cause),
 	KUNIT_CASE(failing_hook_does_not_skip_the_others),
 	KUNIT_CASE(submit_while_cancelling),
 	KUNIT_CASE(cancel_of_queued_work),
+	KUNIT_CASE(try_go),
 	{ }
 };
 
