@@ -89,14 +89,15 @@ static void each_comes_once(struct kunit *test)
 /* The only worker is busy: who asks runs them himself (I5). */
 static void i5_who_asks_helps(struct kunit *test)
 {
+	struct item *items = kunit_kcalloc(test, 20, sizeof(*items), GFP_KERNEL);
 	struct nursery_executor *e = single_worker(test);
-	struct item items[12];
 	struct plug plug;
 	unsigned int i, nr = 0;
 
+	KUNIT_ASSERT_NOT_NULL(test, items);
 	plug_insert(&plug, e->wq);
 	scoped_nursery(n, .flags = NURSERY_COLLECT, .executor = e) {
-		for (i = 0; i < ARRAY_SIZE(items); i++) {
+		for (i = 0; i < 20; i++) {
 			item_init(&items[i], 0);
 			nursery_spawn(n, &items[i].child);
 		}
@@ -104,8 +105,8 @@ static void i5_who_asks_helps(struct kunit *test)
 			nr++;
 	}
 	plug_remove(&plug);
-	KUNIT_EXPECT_EQ(test, nr, ARRAY_SIZE(items));
-	for (i = 0; i < ARRAY_SIZE(items); i++)
+	KUNIT_EXPECT_EQ(test, nr, 20);
+	for (i = 0; i < 20; i++)
 		KUNIT_EXPECT_PTR_EQ(test, items[i].task, current);
 	single_worker_destroy(e);
 }

@@ -475,6 +475,34 @@ static void close_against_spawn(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, lost, 0);
 }
 
+/* tokio's JoinSet: who is over first comes first, and a set that is empty says so. */
+static void join_next(struct kunit *test)
+{
+	struct probe *p = kunit_kcalloc(test, 3, sizeof(*p), GFP_KERNEL);
+	struct completion gate[3];
+	int i, err = -1;
+
+	KUNIT_ASSERT_NOT_NULL(test, p);
+	scoped_nursery(n, .name = "set", .executor = nursery_executor_thread,
+		       .flags = NURSERY_COLLECT, .result = &err) {
+		KUNIT_EXPECT_NULL(test, nursery_next(n));
+		for (i = 0; i < 3; i++) {
+			init_completion(&gate[i]);
+			probe_init(&p[i], 0);
+			p[i].gate = &gate[i];
+			nursery_child_init(&p[i].child, probe_run, NULL);
+			KUNIT_EXPECT_EQ(test, nursery_spawn(n, &p[i].child), 0);
+		}
+		for (i = 2; i >= 0; i--) {
+			complete(&gate[i]);
+			KUNIT_EXPECT_PTR_EQ(test, nursery_next(n), &p[i].child);
+		}
+		KUNIT_EXPECT_NULL(test, nursery_next(n));
+	}
+	KUNIT_EXPECT_EQ(test, err, 0);
+}
+
+
 static struct kunit_case cases[] = {
 	KUNIT_CASE(cancellation_completeness),
 	KUNIT_CASE(cancellation_soundness),
@@ -485,6 +513,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(replicas),
 	KUNIT_CASE(terminate),
 	KUNIT_CASE(close_against_spawn),
+	KUNIT_CASE(join_next),
 	{ }
 };
 
