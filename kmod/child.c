@@ -202,13 +202,6 @@ void nursery_child_start(struct nursery *n, struct nursery_worker *w, struct nur
 	nursery_worker_give(w, c);
 }
 
-/* IDLE, or DONE and not in the list of a nursery that collects. */
-static bool may_be_spawned(int state)
-{
-	return child_phase(state) == CHILD_IDLE ||
-	       (state & (CHILD_PHASE | CHILD_TELLS)) == CHILD_DONE;
-}
-
 /*
  * The gate (R1): count one in, unless the nursery is closed or cancelled. In one that
  * collects, the child is to tell of its end. Context: Any.
@@ -249,7 +242,7 @@ static __always_inline int admit(struct nursery *n, struct nursery_child *c,
 	if (err)
 		return err;
 	old = atomic_read(&c->state);
-	if (unlikely(!may_be_spawned(old)))
+	if (unlikely(!child_may_be_spawned(old)))
 		return -EBUSY;
 	/*
 	 * What finished the child before is over with it: stores are not done before the
@@ -503,7 +496,7 @@ static int refusal(const struct nursery *n, const struct nursery_child *c)
 {
 	s64 state = atomic64_read(&n->state);
 
-	if (!may_be_spawned(atomic_read(&c->state)))
+	if (!child_may_be_spawned(atomic_read(&c->state)))
 		return -EBUSY;
 	if (state & NURSERY_CLOSED)
 		return -ESHUTDOWN;
@@ -800,14 +793,12 @@ static void skip(struct nursery *n, struct nursery_child *c)
  */
 int nursery_child_skip(struct nursery *n, struct nursery_child *c, unsigned long from)
 {
-	unsigned int old;
 	int err;
 
 	err = nursery_debug_spawn(n, c, from);
 	if (err)
 		return err;
-	old = child_phase(atomic_read(&c->state));
-	if (old != CHILD_IDLE && old != CHILD_DONE)
+	if (!child_may_be_spawned(atomic_read(&c->state)))
 		return -EBUSY;
 	WRITE_ONCE(c->nursery, n);
 	c->handlers = NULL;

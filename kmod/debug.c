@@ -360,8 +360,6 @@ bool nursery_debug_child_init(struct nursery_child *c, unsigned long from)
  */
 int nursery_debug_spawn(struct nursery *n, struct nursery_child *c, unsigned long from)
 {
-	unsigned int phase = child_phase(atomic_read(&c->state));
-
 	if (c->prepared != CHILD_PREPARED) {
 		WARN(1, "nursery: spawn at %pS in \"%s\" of a child that was never initialised, or was overwritten: refused\n",
 		     (void *)from, name_of(n));
@@ -373,7 +371,7 @@ int nursery_debug_spawn(struct nursery *n, struct nursery_child *c, unsigned lon
 		     nursery_child_symbol(c), (void *)from);
 		return -EINVAL;
 	}
-	if (phase != CHILD_IDLE && phase != CHILD_DONE)
+	if (!child_may_be_spawned(atomic_read(&c->state)))
 		return -EBUSY;
 	c->again = false;
 	remember(c, &child_descr);

@@ -153,6 +153,13 @@ static inline unsigned int child_phase(int state)
 	return state & CHILD_PHASE;
 }
 
+/* IDLE, or DONE and not in the list of a nursery that collects. */
+static inline bool child_may_be_spawned(int state)
+{
+	return child_phase(state) == CHILD_IDLE ||
+	       (state & (CHILD_PHASE | CHILD_TELLS)) == CHILD_DONE;
+}
+
 static inline bool child_is_service(const struct nursery_child *c)
 {
 	return atomic_read(&c->state) & CHILD_SERVICE;

@@ -20,7 +20,7 @@
 /* A look before anything is started. */
 static int check(struct nursery_child *const *children, unsigned int nr)
 {
-	unsigned int i, phase;
+	unsigned int i;
 
 	if (!nr || nr > INT_MAX)
 		return -EINVAL;
@@ -28,8 +28,7 @@ static int check(struct nursery_child *const *children, unsigned int nr)
 		if (!children[i]->fn)
 			return -EINVAL;
 	for (i = 0; i < nr; i++) {
-		phase = child_phase(atomic_read(&children[i]->state));
-		if (phase != CHILD_IDLE && phase != CHILD_DONE)
+		if (!child_may_be_spawned(atomic_read(&children[i]->state)))
 			return -EBUSY;
 	}
 	return 0;

@@ -484,7 +484,7 @@ static void join_next(struct kunit *test)
 
 	KUNIT_ASSERT_NOT_NULL(test, p);
 	scoped_nursery(n, .name = "set", .executor = nursery_executor_thread,
-		       .flags = NURSERY_COLLECT, .result = &err) {
+		       .flags = NURSERY_COLLECT | NURSERY_NO_HELP, .result = &err) {
 		KUNIT_EXPECT_NULL(test, nursery_next(n));
 		for (i = 0; i < 3; i++) {
 			init_completion(&gate[i]);
