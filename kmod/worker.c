@@ -412,7 +412,7 @@ static noinline void restore_context(struct nursery_child *c, const struct cred 
 		revert_creds(cred);
 }
 
-static int call(struct nursery *n, struct nursery_child *c)
+static __always_inline int call(struct nursery *n, struct nursery_child *c)
 {
 	unsigned int scope = current->flags & SCOPE_FLAGS;
 	const struct cred *cred = current_cred();
@@ -449,7 +449,8 @@ static noinline int call_special(struct nursery *n, struct nursery_worker *w,
 	return result;
 }
 
-static int run(struct nursery *n, struct nursery_worker *w, struct nursery_child *c)
+static __always_inline int run(struct nursery *n, struct nursery_worker *w,
+			       struct nursery_child *c)
 {
 	if (unlikely(atomic_read(&c->state) & CHILD_SPECIAL))
 		return call_special(n, w, c);
@@ -472,8 +473,8 @@ static noinline void give_back(struct nursery *n, struct nursery_worker *w)
  *
  * Return: the next one, shown as running; or NULL.
  */
-static struct nursery_child *run_one(struct nursery *n, struct nursery_worker *w,
-				     struct nursery_child *c)
+static __always_inline struct nursery_child *run_one(struct nursery *n, struct nursery_worker *w,
+						     struct nursery_child *c)
 {
 	struct nursery_child *next;
 	int result = run(n, w, c);
@@ -499,18 +500,19 @@ static noinline void run_cancelled(struct nursery *n, struct nursery_worker *w)
 
 	list = disown(w, 0);
 	w->finished += nursery_children_skip(n, &list);
-	if (c) {
-		if (!nursery_is_parked_service(n, c))
-			nursery_child_tell(c);
-		run_one(n, w, c);
-	}
-	/* Those that had parked see that they are cancelled. */
-	for (; list; list = next) {
-		next = list->next;
-		c = nursery_linked(list);
+	if (c && !nursery_is_parked_service(n, c))
 		nursery_child_tell(c);
-		nursery_worker_give(w, c);
+	/* Then those that had parked: they see that they are cancelled. */
+	while (c || list) {
+		if (!c) {
+			next = list->next;
+			c = nursery_linked(list);
+			list = next;
+			nursery_child_tell(c);
+			nursery_worker_give(w, c);
+		}
 		run_one(n, w, c);
+		c = NULL;
 	}
 }
 
