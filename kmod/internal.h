@@ -126,8 +126,7 @@ enum nursery_child_state {
 	/* BIT(3) is NURSERY_CHILD_CANCELLED, as nursery_child_cancelled() is inline */
 	CHILD_WAITED	= BIT(4),	/* somebody sleeps until it has finished */
 	CHILD_HELD	= BIT(5),	/* somebody looks at it: it does not become DONE */
-	CHILD_TELLS	= BIT(6),	/* its end is told, with nursery->lock; of one that is
-					 * DONE: it is in nursery->collected */
+	CHILD_TELLS	= BIT(6),	/* its end is told, with nursery->lock. DONE: collected */
 	CHILD_SERVICE	= BIT(7),	/* see service.c; it stays */
 	CHILD_STARTING	= BIT(8),	/* and to who waits for it to be ready: see start.c */
 	CHILD_PENDING	= BIT(9),	/* a cancel is put off: see shield.c */

@@ -502,7 +502,6 @@ static void join_next(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, err, 0);
 }
 
-
 static struct kunit_case cases[] = {
 	KUNIT_CASE(cancellation_completeness),
 	KUNIT_CASE(cancellation_soundness),
