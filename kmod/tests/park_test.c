@@ -410,7 +410,7 @@ static void parks_on_any_executor(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, p.runs, 3);
 }
 
-#define MANY	20000
+#define MANY	10000
 
 /* Some at the same moment, some one by one, in the order of time or against it. */
 static void many_park_and_run_again(struct kunit *test)
@@ -430,6 +430,7 @@ static void many_park_and_run_again(struct kunit *test)
 			/* A delay of 0 is a park until it is unparked. */
 			if (!many[i].delay)
 				many[i].parks = 0;
+			cond_resched();
 		}
 	}
 	for (i = 0; i < MANY; i++)
@@ -452,6 +453,7 @@ static void many_parked_are_cancelled(struct kunit *test)
 				nursery_spawn_delayed(n, &many[i].child, LONG_TIME - i);
 			else
 				nursery_spawn(n, &many[i].child);
+			cond_resched();
 		}
 		for (i = 0; i < MANY; i += 2)
 			wait_for_completion(&many[i].parked);
