@@ -101,6 +101,23 @@ static void delayed_start_in_order_of_time(struct kunit *test)
 	KUNIT_EXPECT_LT(test, p[1].last_run, p[0].last_run);
 }
 
+/* When the first is due the others are looked at, and left. */
+static void each_waits_for_its_own_time(struct kunit *test)
+{
+	ktime_t before = ktime_get();
+	struct parker p[3];
+	int i;
+
+	for (i = 0; i < 3; i++)
+		parker_init(&p[i], 0, 0);
+	scoped_nursery(n)
+		for (i = 0; i < 3; i++)
+			nursery_spawn_delayed(n, &p[i].child, (1 + 30 * i) * NSEC_PER_MSEC);
+	for (i = 0; i < 3; i++)
+		KUNIT_EXPECT_GE(test, ktime_sub(p[i].last_run, before),
+				(1 + 30 * i) * NSEC_PER_MSEC);
+}
+
 static void delayed_without_delay_starts_at_once(struct kunit *test)
 {
 	struct parker p[2];
@@ -469,6 +486,7 @@ static void many_parked_are_cancelled(struct kunit *test)
 static struct kunit_case park_cases[] = {
 	KUNIT_CASE(delayed_starts_after_its_time),
 	KUNIT_CASE(delayed_start_in_order_of_time),
+	KUNIT_CASE(each_waits_for_its_own_time),
 	KUNIT_CASE(delayed_without_delay_starts_at_once),
 	KUNIT_CASE(i4_delayed_and_cancelled_never_runs),
 	KUNIT_CASE(deadline_ends_delayed),
