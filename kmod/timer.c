@@ -33,6 +33,7 @@ static void arm(void)
 		hrtimer_start(&timer, first->expires, HRTIMER_MODE_ABS_HARD);
 }
 
+/* Context: timer_lock held. */
 static bool is_queued(const struct nursery *n)
 {
 	return !RB_EMPTY_NODE(&n->timer.node);
@@ -59,11 +60,12 @@ void nursery_timer_set(struct nursery *n)
 {
 	ktime_t when = next_event(n);
 
-	if (!is_queued(n) && when == KTIME_MAX)
-		return;
-	/* For the joiner, when it has closed. */
-	if (!(atomic64_read(&n->state) & NURSERY_TIMED))
+	/* Set under nursery->lock, before the node is ever queued; for the joiner, too. */
+	if (!(atomic64_read(&n->state) & NURSERY_TIMED)) {
+		if (when == KTIME_MAX)
+			return;
 		atomic64_or(NURSERY_TIMED, &n->state);
+	}
 	raw_spin_lock(&timer_lock);
 	if (is_queued(n)) {
 		if (n->timer.expires == when)

@@ -29,7 +29,15 @@ static void wake_task(struct nursery_cancel_handler *h)
 	wake_up_process(container_of(h, struct nursery_wait, handler)->task);
 }
 
-/* From here on a cancel of @c wakes the caller. Context: Process context, does not sleep. */
+/**
+ * __nursery_wait_start - from here on a cancel of a child wakes the caller
+ * @w: on the caller's stack; to be given to __nursery_wait_end()
+ * @c: the calling child
+ *
+ * For the macros of nursery.h. The caller sleeps in the state @w->state.
+ *
+ * Context: Process context, does not sleep.
+ */
 void __nursery_wait_start(struct nursery_wait *w, struct nursery_child *c)
 {
 	w->task = current;
@@ -38,9 +46,13 @@ void __nursery_wait_start(struct nursery_wait *w, struct nursery_child *c)
 }
 EXPORT_SYMBOL_GPL(__nursery_wait_start);
 
-/*
- * A fatal signal has woken the caller: cancel what it joins. That may be above the child,
- * so who waits looks at the flag again. Context: Process context; TASK_RUNNING.
+/**
+ * __nursery_wait_killed - a fatal signal has woken the caller: cancel what it joins
+ * @w: started
+ *
+ * That may be above the child, so who waits looks at the flag again.
+ *
+ * Context: Process context; TASK_RUNNING.
  */
 void __nursery_wait_killed(struct nursery_wait *w)
 {
@@ -49,7 +61,12 @@ void __nursery_wait_killed(struct nursery_wait *w)
 }
 EXPORT_SYMBOL_GPL(__nursery_wait_killed);
 
-/* No canceller refers to @w any more. Context: Process context, may sleep; TASK_RUNNING. */
+/**
+ * __nursery_wait_end - the caller waits no more
+ * @w: started; no canceller refers to it any more
+ *
+ * Context: Process context, may sleep; TASK_RUNNING.
+ */
 void __nursery_wait_end(struct nursery_wait *w)
 {
 	nursery_off_cancel(&w->handler);
