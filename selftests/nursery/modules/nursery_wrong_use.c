@@ -307,11 +307,16 @@ static int copy_over_child(void)
 }
 
 /* No more of it than is looked at, as the nursery is still to be joined. */
-static int overwrites_nursery(struct nursery_child *c)
+static void set_nursery_self(void *self)
 {
 #ifdef CONFIG_DEBUG_OBJECTS
-	nursery.self = NULL;
+	nursery.self = self;
 #endif
+}
+
+static int overwrites_nursery(struct nursery_child *c)
+{
+	set_nursery_self(NULL);
 	return 0;
 }
 
@@ -319,10 +324,15 @@ static int overwrite_nursery(void)
 {
 	static struct job job;
 
+	int err;
+
 	job_init(&job, overwrites_nursery, NULL);
 	open_here(&nursery, &wrong_params);
 	spawn_here(&nursery, &job.child);
-	return expect(nursery_join(&nursery), 0);
+	/* A join of what is not a nursery any more is refused. */
+	err = expect(nursery_child_join(&job.child), 0);
+	set_nursery_self(&nursery);
+	return expect(nursery_join(&nursery), 0) ?: err;
 }
 
 static int join_in_atomic_context(void)
