@@ -23,6 +23,10 @@ static void release_coherent(struct nursery_resource *r)
 	kfree(buf);
 }
 
+static const struct nursery_resource_type coherent_type = {
+	.name = "coherent", .release = release_coherent, .flags = NURSERY_RESOURCE_DMA,
+};
+
 /**
  * nursery_dma_alloc - a coherent DMA buffer that a nursery owns
  * @n: the nursery
@@ -57,7 +61,7 @@ struct nursery_dma *nursery_dma_alloc(struct nursery *n, struct device *dev,
 	buf->size = size;
 	buf->dir = DMA_BIDIRECTIONAL;
 
-	err = nursery_own(n, &buf->resource, release_coherent);
+	err = nursery_own(n, &buf->resource, &coherent_type);
 	if (err) {
 		release_coherent(&buf->resource);
 		return ERR_PTR(err);

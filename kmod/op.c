@@ -35,6 +35,10 @@ static void unregister_op(struct nursery_resource *r)
 	mutex_unlock(&ops_lock);
 }
 
+static const struct nursery_resource_type op_type = {
+	.name = "operation", .release = unregister_op,
+};
+
 /**
  * nursery_register_op - let user space spawn an operation by name
  * @n: the nursery that its calls run in, and that owns the registration: the
@@ -58,7 +62,7 @@ int nursery_register_op(struct nursery *n, struct nursery_op *op)
 	atomic_set(&op->pending, 0);
 
 	mutex_lock(&ops_lock);
-	err = nursery_own(n, &op->resource, unregister_op);
+	err = nursery_own(n, &op->resource, &op_type);
 	if (!err)
 		list_add_tail(&op->node, &ops);
 	mutex_unlock(&ops_lock);

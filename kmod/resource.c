@@ -7,6 +7,7 @@
  * more. It takes the lock for those who count; release runs without, in process context,
  * last in first out.
  */
+#include <linux/device.h>
 #include <linux/export.h>
 #include <linux/overflow.h>
 #include <linux/slab.h>
@@ -18,15 +19,15 @@
  * nursery_own - give a resource to a nursery
  * @n: the nursery
  * @r: the resource, embedded in what it stands for
- * @release: called once, after the join and before nursery_join() returns, in
- *	process context; it may sleep, and may free @r
+ * @type: what it is, and how it is released
  *
  * Context: Any.
- * Return: 0; -ESHUTDOWN if @n has been joined: then @release is not called and
- *	   the caller still owns the resource.
+ * Return: 0; -ESHUTDOWN if @n has been joined: then it is not released and
+ *	   the caller still owns the resource. -EINVAL, with DEBUG_OBJECTS: the same, as
+ *	   @n was never initialised.
  */
 int nursery_own(struct nursery *n, struct nursery_resource *r,
-		void (*release)(struct nursery_resource *r))
+		const struct nursery_resource_type *type)
 {
 	unsigned long flags;
 	int err;
@@ -36,7 +37,7 @@ int nursery_own(struct nursery *n, struct nursery_resource *r,
 	err = nursery_keep(n);
 	if (err)
 		return err;
-	r->release = release;
+	r->type = type;
 	raw_spin_lock_irqsave(&n->lock, flags);
 	r->next = n->resources;
 	n->resources = r;
@@ -56,7 +57,7 @@ void nursery_release_all(struct nursery *n)
 		n->resources = r->next;
 		raw_spin_unlock_irq(&n->lock);
 		trace_nursery_release(n, r);
-		r->release(r);
+		r->type->release(r);
 	}
 }
 
@@ -73,6 +74,10 @@ static void run_deferred(struct nursery_resource *r)
 	d->fn(d->data);
 	kfree(d);
 }
+
+static const struct nursery_resource_type deferred_type = {
+	.name = "deferred", .release = run_deferred,
+};
 
 /**
  * nursery_defer - have a function called when the scope ends
@@ -93,7 +98,7 @@ int nursery_defer(struct nursery *n, void (*fn)(void *), void *data)
 		return -ENOMEM;
 	d->fn = fn;
 	d->data = data;
-	err = nursery_own(n, &d->resource, run_deferred);
+	err = nursery_own(n, &d->resource, &deferred_type);
 	if (err)
 		kfree(d);
 	return err;
@@ -110,6 +115,10 @@ static void free_memory(struct nursery_resource *r)
 {
 	kfree(container_of(r, struct memory, resource));
 }
+
+static const struct nursery_resource_type memory_type = {
+	.name = "memory", .release = free_memory,
+};
 
 /**
  * nursery_kzalloc - memory that a nursery owns
@@ -137,10 +146,55 @@ void *nursery_kzalloc(struct nursery *n, size_t size, gfp_t gfp)
 	m = kzalloc(all, gfp);
 	if (!m)
 		return NULL;
-	if (nursery_own(n, &m->resource, free_memory)) {
+	if (nursery_own(n, &m->resource, &memory_type)) {
 		kfree(m);
 		return NULL;
 	}
 	return m->data;
 }
 EXPORT_SYMBOL_GPL(nursery_kzalloc);
+
+struct device_ref {
+	struct nursery_resource resource;
+	struct device *dev;
+};
+
+static void put_device_ref(struct nursery_resource *r)
+{
+	struct device_ref *ref = container_of(r, struct device_ref, resource);
+
+	put_device(ref->dev);
+	kfree(ref);
+}
+
+static const struct nursery_resource_type device_ref_type = {
+	.name = "device", .release = put_device_ref,
+};
+
+/**
+ * nursery_get_device - a reference to a device that a nursery owns
+ * @n: the nursery
+ * @dev: the device; the caller has it, by whatever reference
+ *
+ * As get_device(). Put after the join, in its place among the other resources: what
+ * was acquired before is released after it. Buffers hold their device by
+ * themselves.
+ *
+ * Context: Process context, may sleep.
+ * Return: 0; -ESHUTDOWN if @n has been joined; -ENOMEM. After an error no reference
+ *	   is held.
+ */
+int nursery_get_device(struct nursery *n, struct device *dev)
+{
+	struct device_ref *ref = kmalloc(sizeof(*ref), GFP_KERNEL);
+	int err;
+
+	if (!ref)
+		return -ENOMEM;
+	ref->dev = get_device(dev);
+	err = nursery_own(n, &ref->resource, &device_ref_type);
+	if (err)
+		put_device_ref(&ref->resource);
+	return err;
+}
+EXPORT_SYMBOL_GPL(nursery_get_device);

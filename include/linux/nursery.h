@@ -30,6 +30,7 @@
 
 struct completion;
 struct cpumask;
+struct device;
 struct nursery;
 struct nursery_child;
 struct nursery_executor;
@@ -653,5 +654,6 @@ int nursery_cond_resched(struct nursery_child *c);
 
 int nursery_defer(struct nursery *n, void (*fn)(void *), void *data);
 void *nursery_kzalloc(struct nursery *n, size_t size, gfp_t gfp) __alloc_size(2);
+int nursery_get_device(struct nursery *n, struct device *dev);
 
 #endif /* _LINUX_NURSERY_H */

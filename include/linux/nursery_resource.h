@@ -6,7 +6,35 @@
 #ifndef _LINUX_NURSERY_RESOURCE_H
 #define _LINUX_NURSERY_RESOURCE_H
 
+#include <linux/bits.h>
+
 struct nursery;
+struct nursery_resource;
+
+/**
+ * DOC: flags of a type of resource
+ *
+ * %NURSERY_RESOURCE_DMA
+ *	The hardware may use it: it is withheld while that cannot be proved stopped
+ *	(I9). Each resource of the type is that of a struct nursery_dma, which says what
+ *	device may use how many bytes.
+ */
+#define NURSERY_RESOURCE_DMA	BIT(0)
+
+/**
+ * struct nursery_resource_type - what resources of one kind have in common
+ * @name: for traces and listings
+ * @release: called once for each, after the join and before nursery_join() returns,
+ *	in process context; it may sleep, and may free the resource
+ * @flags: %NURSERY_RESOURCE_DMA
+ *
+ * It must outlive the resources of the type.
+ */
+struct nursery_resource_type {
+	const char	*name;
+	void		(*release)(struct nursery_resource *r);
+	unsigned int	flags;
+};
 
 /**
  * struct nursery_resource - one thing that a nursery owns
@@ -15,11 +43,11 @@ struct nursery;
  */
 struct nursery_resource {
 	/* private: */
-	struct nursery_resource	*next;
-	void			(*release)(struct nursery_resource *r);
+	struct nursery_resource			*next;
+	const struct nursery_resource_type	*type;
 };
 
 int nursery_own(struct nursery *n, struct nursery_resource *r,
-		void (*release)(struct nursery_resource *r));
+		const struct nursery_resource_type *type);
 
 #endif /* _LINUX_NURSERY_RESOURCE_H */

@@ -251,6 +251,73 @@ static void dma_alloc_refuses_and_keeps_nothing(struct kunit *test)
 	platform_device_unregister(pdev);
 }
 
+/* A resource that only counts its release. */
+struct counted {
+	struct nursery_resource resource;
+	struct order *order;
+};
+
+static void release_counted(struct nursery_resource *r)
+{
+	struct order *order = container_of(r, struct counted, resource)->order;
+
+	order->released[order->nr++] = 0;
+}
+
+static const struct nursery_resource_type counted_type = {
+	.name = "counted", .release = release_counted,
+};
+
+static void a_type_of_ones_own(struct kunit *test)
+{
+	struct order order = { };
+	struct counted c[2] = { { .order = &order }, { .order = &order } };
+	struct nursery n;
+
+	nursery_init(&n, NULL);
+	KUNIT_EXPECT_EQ(test, nursery_own(&n, &c[0].resource, &counted_type), 0);
+	KUNIT_EXPECT_EQ(test, nursery_own(&n, &c[1].resource, &counted_type), 0);
+	KUNIT_EXPECT_EQ(test, order.nr, 0);
+	nursery_join(&n);
+	KUNIT_EXPECT_EQ(test, order.nr, 2);
+	KUNIT_EXPECT_EQ(test, nursery_own(&n, &c[0].resource, &counted_type), -ESHUTDOWN);
+	KUNIT_EXPECT_EQ(test, order.nr, 2);
+}
+
+struct refs {
+	struct device *dev;
+	unsigned int nr;
+};
+
+static void count_refs(void *data)
+{
+	struct refs *refs = data;
+
+	refs->nr = kref_read(&refs->dev->kobj.kref);
+}
+
+static void i2_device_references_take_part_in_the_order(struct kunit *test)
+{
+	struct device *dev = root_device_register("nursery_kunit");
+	struct refs before = { .dev = dev }, after = { .dev = dev };
+	struct nursery n;
+	unsigned int nr;
+
+	KUNIT_ASSERT_FALSE(test, IS_ERR(dev));
+	nr = kref_read(&dev->kobj.kref);
+	nursery_init(&n, NULL);
+	KUNIT_EXPECT_EQ(test, nursery_defer(&n, count_refs, &before), 0);
+	KUNIT_EXPECT_EQ(test, nursery_get_device(&n, dev), 0);
+	KUNIT_EXPECT_EQ(test, nursery_defer(&n, count_refs, &after), 0);
+	KUNIT_EXPECT_EQ(test, kref_read(&dev->kobj.kref), nr + 1);
+	nursery_join(&n);
+	KUNIT_EXPECT_EQ(test, after.nr, nr + 1);
+	KUNIT_EXPECT_EQ(test, before.nr, nr);
+	KUNIT_EXPECT_EQ(test, nursery_get_device(&n, dev), -ESHUTDOWN);
+	KUNIT_EXPECT_EQ(test, kref_read(&dev->kobj.kref), nr);
+	root_device_unregister(dev);
+}
+
 static int no_op(struct nursery_call *call)
 {
 	return 0;
@@ -286,6 +353,8 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(kzalloc_refuses_and_keeps_nothing),
 	KUNIT_CASE(i2_dma_buffers_take_part_in_the_order),
 	KUNIT_CASE(dma_alloc_refuses_and_keeps_nothing),
+	KUNIT_CASE(a_type_of_ones_own),
+	KUNIT_CASE(i2_device_references_take_part_in_the_order),
 	KUNIT_CASE(operation_is_a_resource),
 	{ }
 };

@@ -107,12 +107,15 @@ TRACE_EVENT(nursery_release,
 	TP_STRUCT__entry(
 		__field(u64, id)
 		__field(void *, release)
+		__array(char, type, NURSERY_TRACE_NAME)
 	),
 	TP_fast_assign(
 		__entry->id = n->id;
-		__entry->release = r->release;
+		__entry->release = r->type->release;
+		strscpy(__entry->type, r->type->name, NURSERY_TRACE_NAME);
 	),
-	TP_printk("nursery=%llu release=%ps", __entry->id, __entry->release)
+	TP_printk("nursery=%llu release=%ps type=%s", __entry->id, __entry->release,
+		  __entry->type)
 );
 
 #endif /* _TRACE_NURSERY_H */

@@ -49,7 +49,7 @@ check_trace()
 	/ nursery_release: /    {
 		released[n] = 1
 		if (!joined[n] || live[n]) bad("release before the join")
-		if (field("release") ~ /coherent/) buffers++
+		if (field("type") == "coherent") buffers++
 	}
 	function bad(what) { print "nursery " n ": " what > "/dev/stderr"; wrong = 1 }
 	END {
