@@ -99,6 +99,19 @@ static void call_handler(struct nursery_cancel_handler *h)
 		nursery_child_end_external(c, by);
 }
 
+/* A handler of the child still runs, as it did not wait: do so. nursery->lock held. */
+void nursery_wait_for_handlers(struct nursery *n, struct nursery_child *c)
+{
+	struct nursery_waiter waiter;
+
+	while (c->pins) {
+		nursery_add_waiter(n, &waiter, &c->pins);
+		raw_spin_unlock_irq(&n->lock);
+		wait_for_completion(&waiter.wake);
+		raw_spin_lock_irq(&n->lock);
+	}
+}
+
 /* Not if it is shielded: what is due is called when the shield goes. */
 static void take_hard(struct nursery_child *c, struct nursery_cancel_handler **list)
 {

@@ -305,31 +305,66 @@ static inline bool nursery_has_turn(const struct nursery *n)
 /* child.c */
 void nursery_child_launch(struct nursery *n, struct nursery_child *c,
 			  const struct nursery_executor *e);
+bool nursery_child_run_here(struct nursery *n, struct nursery_child *c);
+bool nursery_child_finish(struct nursery *n, struct nursery_child *c, int result);
 void nursery_child_end(struct nursery *n, struct nursery_child *c, int result);
 unsigned int nursery_children_skip(struct nursery *n, struct llist_node **list);
 int nursery_admit(struct nursery *n, struct nursery_child *c, unsigned int phase,
 		  unsigned long from);
 int nursery_spawn_from(struct nursery *n, struct nursery_child *c, unsigned long from);
-bool nursery_takes_place(const struct nursery *n, const struct nursery_child *c);
-void nursery_child_queue(struct nursery *n, struct nursery_child *c,
-			 const struct nursery_executor *e);
 void nursery_child_make_ready(struct nursery *n, struct nursery_child *c);
 int nursery_child_skip(struct nursery *n, struct nursery_child *c, unsigned long from);
-bool nursery_child_unpin(struct nursery *n, struct nursery_child *c);
-void nursery_child_end_external(struct nursery_child *c, unsigned long by);
-bool nursery_child_take(struct nursery *n, struct nursery_child *c, bool to_run);
-bool nursery_child_retract(struct nursery *n, struct nursery_child *c);
 unsigned int nursery_child_hold(struct nursery_child *c);
 void nursery_child_release(struct nursery_child *c);
-void nursery_wait_for_handlers(struct nursery *n, struct nursery_child *c);
-void nursery_wake_to_help(struct nursery *n);
-void nursery_submit_waiting(struct nursery *n);
+void nursery_offer_rest(struct nursery *n);
+
+/* Is this result an error that cancels the siblings and goes up (I7)? */
+static inline bool child_failed(const struct nursery_child *c, int result)
+{
+	return result && !(result == -ECANCELED && nursery_child_cancelled(c));
+}
+
+/* A child is about to end: has it joined the nurseries that it opened? Context: Any, no locks. */
+static inline void nursery_check_left_open(struct nursery *n, struct nursery_child *c)
+{
+	if (unlikely(child_nr_open(atomic_read(&c->state))))
+		nursery_tree_left_open(n, c);
+}
+
+/* child_join.c */
+bool nursery_child_take(struct nursery *n, struct nursery_child *c, bool to_run);
+
+/* external.c */
+bool nursery_child_unpin(struct nursery *n, struct nursery_child *c);
+void nursery_child_end_external(struct nursery_child *c, unsigned long by);
+
+/* bound.c */
+void nursery_child_claim(struct nursery *n, struct nursery_child *c);
 void nursery_child_unclaim(struct nursery *n, struct nursery_child *c);
+void nursery_child_queue(struct nursery *n, struct nursery_child *c,
+			 const struct nursery_executor *e);
+void nursery_submit_waiting(struct nursery *n);
+
+/* Context: nursery->lock held. */
+static inline bool nursery_has_place(const struct nursery *n)
+{
+	return !n->max_active || n->nr_active < n->max_active;
+}
+
+/* Does a child that is started count below max_active? */
+static inline bool nursery_takes_place(const struct nursery *n, const struct nursery_child *c)
+{
+	return n->max_active && !child_is_service(c);
+}
+
+/* submit.c */
+void nursery_child_submit(struct nursery *n, struct nursery_child *c,
+			  const struct nursery_executor *e);
+bool nursery_child_retract(struct nursery *n, struct nursery_child *c);
+void nursery_child_start(struct nursery *n, struct nursery_worker *w, struct nursery_child *c);
+void nursery_wake_to_help(struct nursery *n);
 bool nursery_submit_to_threads(struct nursery *n);
 bool nursery_has_submitted(struct nursery *n, bool for_threads);
-bool nursery_has_place(const struct nursery *n);
-void nursery_child_start(struct nursery *n, struct nursery_worker *w, struct nursery_child *c);
-void nursery_offer_rest(struct nursery *n);
 
 /* start.c */
 void nursery_start_failed(struct nursery *n, struct nursery_child *c, int result, bool cancelled);
@@ -402,6 +437,12 @@ static inline bool nursery_is_queue(const struct nursery_executor *e)
 	return e->queue.ask;
 }
 
+/* Do the workers of the nursery's executor take its children from the nursery? */
+static inline bool nursery_is_chained(const struct nursery *n, const struct nursery_executor *e)
+{
+	return e == n->executor && nursery_is_queue(e);
+}
+
 /* Executors are const to those who use them; what is in the queue is ours. */
 static inline struct nursery_queue *nursery_queue_of(const struct nursery_executor *e)
 {
@@ -471,6 +512,7 @@ void nursery_grace_begin(struct nursery *n);
 struct nursery_cancel_handler *nursery_grace_over(struct nursery *n);
 void nursery_call_handlers(struct nursery_cancel_handler *list);
 void nursery_drop_handlers(struct nursery_child *c);
+void nursery_wait_for_handlers(struct nursery *n, struct nursery_child *c);
 
 /* shield.c */
 void nursery_shield_end(struct nursery_child *c);

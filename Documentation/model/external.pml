@@ -25,7 +25,7 @@
  *				nursery_child_take()
  *   on_cancel(), off_cancel()	nursery_on_cancel(), nursery_off_cancel()
  *   call_handler()		the same, nursery_child_unpin()
- *   finish(), end_external()	finish_locked(), nursery_child_end_external()
+ *   finish(), end_external()	nursery_child_finish(), nursery_child_end_external()
  *   complete()			nursery_child_complete(), nursery_child_unpin()
  *   worker()			nursery_worker_take(), nursery_worker_give(),
  *				nursery_worker_run(), nursery_child_end(), end_quickly(),

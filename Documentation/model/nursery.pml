@@ -32,9 +32,11 @@
  *   take_ready(), steal(), take()	the same, nursery_ready_grab(), nursery_worker_take()
  *   has_some(), unlist_empty()	the same, nursery_ready_any(), nursery_workers_have_some()
  *   step(), run_children()	step(), nursery_worker_run(), give_back()
- *   end_child()		nursery_child_end(), skip(), end_slowly(), finish_locked()
+ *   end_child()		nursery_child_end(), skip(), end_slowly(),
+ *				nursery_child_finish()
  *   child_join()		nursery_child_join(), nursery_child_hold(),
- *				nursery_child_take(), run_here(), nursery_worker_give()
+ *				nursery_child_take(), nursery_child_run_here(),
+ *				nursery_worker_give()
  *   server()			nursery_queue_serve(), take_first(), look_round(), visit()
  *   owner(): join		wait_for_children(), nursery_close(), nursery_queue_unlist(), sleep()
  *   canceller()		mark_nursery(), mark_worker(), carry_out()
@@ -616,7 +618,7 @@ inline end_child(c)
 		:: else
 		fi
 	}
-	/* finish_locked(); while the child is held the lock is dropped and taken again. */
+	/* nursery_child_finish(); while the child is held the lock is dropped and taken again. */
 	atomic {
 		!n_lock && (!held_by_joiner(c) || BUG == END_UNHELD) -> use_n();
 		use_c(c);
@@ -1003,7 +1005,7 @@ take_it:
 	took = false;
 	offer_rest();
 	atomic { use_c(c); c_held = false }
-	/* run_here(): nursery_worker_add(), nursery_worker_give() */
+	/* nursery_child_run_here(): nursery_worker_add(), nursery_worker_give() */
 	atomic {
 		!n_lock -> use_n();
 		n_lock = true;

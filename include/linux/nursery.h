@@ -213,7 +213,7 @@ struct nursery {
 	raw_spinlock_t			lock;		/* all down to "tree" */
 	unsigned int			nr_active;	/* started and not over; with max_active */
 	unsigned int			nr_services;	/* not finished: see service.c */
-	unsigned int			nr_claims;	/* with max_active: see child.c */
+	unsigned int			nr_claims;	/* with max_active: see bound.c */
 	struct hlist_head		others;		/* external, or given to an executor */
 	struct nursery_waiter		*waiters;	/* for something else than the end */
 	struct nursery_resource		*resources;	/* last in first */

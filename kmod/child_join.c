@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * To wait for one child.
+ *
+ * Who waits for a child that has not been started takes it out of where it waits, and runs
+ * it; who cancels just one takes it out alike, and ends it. Whoever has taken it is the
+ * only one who does either. If it has been started the joiner sleeps on a waiter of its
+ * own, which the child's end finds by CHILD_WAITED.
+ *
+ * The joiner has nothing but a pointer to the child, so it holds the child until it has
+ * either taken it or is in the list of waiters: meanwhile the child does not end, and its
+ * nursery stays.
+ */
+#include <linux/export.h>
+
+#include "internal.h"
+
+/* Take it out of what workers have not started. Context: nursery->lock held. */
+static bool take_from_workers(struct nursery *n, struct nursery_child *c)
+{
+	struct llist_node *list, **at;
+	struct nursery_worker *w;
+	bool found = false;
+
+	for (w = nursery_first_worker(n); w; w = nursery_next_worker(n, w)) {
+		list = nursery_worker_disown(w);
+		for (at = &list; *at && !found; ) {
+			if (*at == &c->link) {
+				*at = c->link.next;
+				found = true;
+			} else {
+				at = &(*at)->next;
+			}
+		}
+		if (list)
+			nursery_ready_put(n, list);
+		if (found)
+			break;
+	}
+	return found;
+}
+
+/*
+ * Take a child that has not been started, to run it or to end it: then it is the
+ * caller's, LIVE. With a bound, to run it must be its turn, and it gets the place.
+ *
+ * Context: nursery->lock held, the child not finished. The nursery is to be offered
+ * afterwards.
+ * Return: whether it worked. Not, if it has been started, or is being cancelled.
+ */
+bool nursery_child_take(struct nursery *n, struct nursery_child *c, bool to_run)
+{
+	switch (child_phase(atomic_read(&c->state))) {
+	case CHILD_LIVE:
+		return !n->max_active &&
+		       (nursery_ready_remove(n, c) || take_from_workers(n, c));
+	case CHILD_WAITS:
+		if (to_run && (!nursery_has_place(n) ||
+			       list_first_entry(&n->ready, struct nursery_child, node) != c))
+			return false;
+		list_del(&c->node);
+		if (to_run)
+			n->nr_active++;
+		c->handlers = NULL;
+		c->pins = 0;
+		child_set_phase(c, CHILD_LIVE);
+		return true;
+	case CHILD_SUBMITTED:
+		if (!nursery_child_retract(n, c))
+			return false;
+		if (nursery_takes_place(n, c) && !to_run)
+			n->nr_active--;
+		return true;
+	case CHILD_PARKED:
+		return !to_run && nursery_parked_remove(n, c);
+	}
+	return false;
+}
+
+/**
+ * nursery_child_join - wait for one child
+ * @c: the child. Not one whose done() frees it.
+ *
+ * Runs the child here if it is still queued. done() may still be running on
+ * return; only nursery_join() waits for it. Where several join one child, it may be
+ * freed or initialised anew when all have returned. Two children that wait for each other
+ * are not found out, nor is one that waits for a sibling which max_active holds
+ * back.
+ *
+ * Context: Process context, may sleep.
+ * Return: the child's result; -EINVAL if it was never spawned; -EDEADLK if the
+ *	   caller is the child, or runs below it.
+ */
+int nursery_child_join(struct nursery_child *c)
+{
+	struct nursery_stand_in thread;
+	struct nursery_waiter waiter;
+	unsigned int phase;
+	struct nursery *n;
+	bool taken;
+
+	might_sleep();
+	nursery_dep_join_child(c);
+
+again:
+	local_irq_disable();
+	phase = nursery_child_hold(c);
+	if (phase == CHILD_IDLE || phase == CHILD_DONE) {
+		local_irq_enable();
+		/* If it is spawned again at this moment, of this life or the next. */
+		return phase == CHILD_IDLE ? -EINVAL : READ_ONCE(c->result);
+	}
+	n = c->nursery;
+	if (nursery_child_runs_here(c)) {
+		nursery_child_release(c);
+		local_irq_enable();
+		return -EDEADLK;
+	}
+	raw_spin_lock(&n->lock);
+	/* A service may not end before its joiner does. */
+	taken = !child_is_service(c) && nursery_child_take(n, c, true);
+	if (taken && nursery_room_to_help()) {
+		raw_spin_unlock(&n->lock);
+		nursery_offer_rest(n);
+		nursery_child_release(c);
+		local_irq_enable();
+		/* Ours and not counted, so the nursery stays. */
+		if (!nursery_child_run_here(n, c))
+			goto again;
+		return READ_ONCE(c->result);
+	}
+	/* Held, so it has not finished: its end will see that we wait. */
+	atomic_or(CHILD_WAITED, &c->state);
+	nursery_add_waiter(n, &waiter, c);
+	raw_spin_unlock(&n->lock);
+	nursery_offer_rest(n);
+	if (taken) {
+		/* No room on this stack. */
+		thread.nursery = n;
+		thread.child = c;
+		nursery_stand_in(&thread);
+	}
+	nursery_child_release(c);
+	local_irq_enable();
+	wait_for_completion(&waiter.wake);
+	return waiter.result;
+}
+EXPORT_SYMBOL_GPL(nursery_child_join);
