@@ -346,6 +346,35 @@ do {									\
 	__nursery_init(n, params, &__nursery_key, "nursery:" #n);	\
 } while (0)
 
+int __devm_nursery_init(struct device *dev, struct nursery *n,
+			const struct nursery_params *params, struct lock_class_key *key,
+			const char *key_name);
+
+/**
+ * devm_nursery_init - open a scope that ends when a driver is unbound from its device
+ * @dev: the device
+ * @n: the nursery; its memory is acquired before, as by devm_kzalloc()
+ * @params: how it is to behave; NULL for all defaults. Not kept.
+ *
+ * As nursery_init(). When the driver is unbound, or its probe fails, the nursery is
+ * cancelled, with the cause -ENODEV, and joined at its place among the other managed
+ * resources of @dev: before what was acquired earlier is released, after what was
+ * acquired later. So acquire first what children need until they have stopped, such as
+ * registers and the interrupt.
+ *
+ * The driver may cancel and join the nursery itself before that, as in its remove() or
+ * shutdown(), but for nursery_join_async(): its done() would be called too late.
+ *
+ * Context: Process context, may sleep.
+ * Return: 0; -ENOMEM: @n is joined, and not used any more.
+ */
+#define devm_nursery_init(dev, n, params)				\
+({									\
+	static struct lock_class_key __nursery_key;			\
+									\
+	__devm_nursery_init(dev, n, params, &__nursery_key, "nursery:" #n);	\
+})
+
 int nursery_join(struct nursery *n);
 int nursery_join_killable(struct nursery *n);
 void nursery_join_async(struct nursery *n, void (*done)(struct nursery *n, int err));

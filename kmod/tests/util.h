@@ -69,6 +69,7 @@ extern struct kunit_suite nursery_child_suite;
 extern struct kunit_suite nursery_cancel_suite;
 extern struct kunit_suite nursery_result_suite;
 extern struct kunit_suite nursery_resource_suite;
+extern struct kunit_suite nursery_devm_suite;
 extern struct kunit_suite nursery_context_suite;
 extern struct kunit_suite nursery_stress_suite;
 extern struct kunit_suite nursery_executor_suite;

@@ -9,7 +9,8 @@
  * buffer and its transfers: RAM to device, and back. A transfer is an
  * external child, completed by the interrupt.
  *
- * So remove() needs no list of what is going on. It joins the device's nursery:
+ * So there is no remove(), and no list of what is going on. The device's nursery is
+ * joined before what the driver acquired earlier is released, the interrupt first of all:
  * no call runs after that, so no transfer and no buffer is left.
  */
 #include <linux/interrupt.h>
@@ -207,25 +208,14 @@ static int edu_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	if (err)
 		return err;
 
-	nursery_init(&edu->nursery, &params);
+	/* After all that its children need. */
+	err = devm_nursery_init(&pdev->dev, &edu->nursery, &params);
+	if (err)
+		return err;
 	edu->copy = (struct nursery_op) {
 		.name = "edu-copy", .usage = "SRC,DST,LEN", .nr_args = 3, .run = edu_copy,
 	};
-	err = nursery_register_op(&edu->nursery, &edu->copy);
-	if (err) {
-		nursery_join(&edu->nursery);
-		return err;
-	}
-	pci_set_drvdata(pdev, edu);
-	return 0;
-}
-
-static void edu_remove(struct pci_dev *pdev)
-{
-	struct edu_device *edu = pci_get_drvdata(pdev);
-
-	nursery_cancel(&edu->nursery, -ENODEV);
-	nursery_join(&edu->nursery);
+	return nursery_register_op(&edu->nursery, &edu->copy);
 }
 
 static const struct pci_device_id edu_ids[] = {
@@ -238,7 +228,6 @@ static struct pci_driver edu_driver = {
 	.name		= KBUILD_MODNAME,
 	.id_table	= edu_ids,
 	.probe		= edu_probe,
-	.remove		= edu_remove,
 };
 module_pci_driver(edu_driver);
 
