@@ -15,6 +15,11 @@
  * in timer.c. When the timer finds that it has come, it looks for handlers at the nursery's
  * children as a cancel does. The grace of a nursery begins with its cancel, for all of its
  * children, also those that are shielded then.
+ *
+ * But a child is asked before it is forced. Who cancels may have handlers of many children
+ * to call, and lose its CPU before it has. As long as there is one that was taken and has
+ * not returned, nobody looks at the child's hard handlers. Who returns from the last one
+ * does, and the child has all of the grace from then on.
  */
 #include <linux/export.h>
 #include <linux/ktime.h>
@@ -29,19 +34,32 @@ void nursery_grace_begin(struct nursery *n)
 }
 
 /*
- * Is a handler of a cancelled child to be called now? If not, the timer is to find it.
+ * How many handlers of @c have been taken and have not returned. Context: nursery->lock held;
+ * @c has not completed, so one pin of an external child is its hardware's.
+ */
+static unsigned int nr_running(const struct nursery_child *c)
+{
+	return c->pins - !c->fn;
+}
+
+/* The grace of a hard handler begins, if it has not. Context: nursery->lock held. */
+static void begin(struct nursery_cancel_handler *h, ktime_t due)
+{
+	if (!h->begun)
+		h->due = due;
+	h->begun = true;
+}
+
+/*
+ * Is a hard handler of a cancelled child to be called now? If not, the timer is to find it.
  *
  * Context: nursery->lock held; the child has not ended, so the nursery is kept open.
  */
 static bool is_due(struct nursery *n, struct nursery_cancel_handler *h)
 {
-	ktime_t now;
+	ktime_t now = ktime_get();
 
-	if (likely(!h->due))
-		return true;
-	now = ktime_get();
-	if (h->due == NURSERY_HARD)
-		h->due = nursery_cancelled(n) ? n->grace : ktime_add_safe(now, n->grace);
+	begin(h, nursery_cancelled(n) ? n->grace : ktime_add_safe(now, h->due));
 	if (h->due <= now)
 		return true;
 	if (h->due < n->hard_at) {
@@ -49,6 +67,31 @@ static bool is_due(struct nursery *n, struct nursery_cancel_handler *h)
 		nursery_timer_set(n);
 	}
 	return false;
+}
+
+/* Take the handler that @at refers to. Context: nursery->lock held. */
+static void take(struct nursery_cancel_handler **at, struct nursery_cancel_handler **list)
+{
+	struct nursery_cancel_handler *h = *at;
+
+	*at = h->next;
+	h->state = NURSERY_HANDLER_RUNNING;
+	h->next = *list;
+	*list = h;
+	h->child->pins++;
+}
+
+/* Take the hard ones that are due. Context: as below; no other runs. */
+static void take_hard(struct nursery_child *c, struct nursery_cancel_handler **list)
+{
+	struct nursery_cancel_handler **at = &c->handlers;
+
+	while (*at) {
+		if ((*at)->hard && is_due(c->nursery, *at))
+			take(at, list);
+		else
+			at = &(*at)->next;
+	}
 }
 
 /*
@@ -59,23 +102,49 @@ static bool is_due(struct nursery *n, struct nursery_cancel_handler *h)
  */
 void nursery_take_handlers(struct nursery_child *c, struct nursery_cancel_handler **list)
 {
-	struct nursery_cancel_handler **at = &c->handlers, *h;
+	struct nursery_cancel_handler **at = &c->handlers;
 
-	while ((h = *at)) {
-		if (!is_due(c->nursery, h)) {
-			at = &h->next;
-			continue;
-		}
-		*at = h->next;
-		h->state = NURSERY_HANDLER_RUNNING;
-		h->next = *list;
-		*list = h;
-		c->pins++;
+	while (*at) {
+		if ((*at)->hard)
+			at = &(*at)->next;
+		else
+			take(at, list);
 	}
+	if (!nr_running(c))
+		take_hard(c, list);
 }
 
-/* Call a handler that was taken, and drop the pin that it has on its child. */
-static void call_handler(struct nursery_cancel_handler *h)
+/* Is it to be forced, if it is time? Not if it is shielded: time is when the shield goes. */
+static bool may_be_forced(const struct nursery_child *c)
+{
+	return nursery_child_cancelled(c) &&
+	       (c->fn || child_phase(atomic_read(&c->state)) == CHILD_EXTERNAL);
+}
+
+/*
+ * A handler of @c has returned, and still has its pin. If it was the last that the hard ones
+ * have waited for, their grace begins.
+ *
+ * Context: nursery->lock held.
+ */
+static void ask_no_more(struct nursery_child *c, struct nursery_cancel_handler **list)
+{
+	struct nursery_cancel_handler *h;
+	ktime_t now;
+
+	if (likely(!c->handlers) || !may_be_forced(c) || nr_running(c) > 1)
+		return;
+	now = ktime_get();
+	for (h = c->handlers; h; h = h->next)
+		begin(h, ktime_add_safe(now, h->due));
+	take_hard(c, list);
+}
+
+/*
+ * Call a handler that was taken, and drop the pin that it has on its child. Hard ones that
+ * are to follow are put in front of @list.
+ */
+static void call_handler(struct nursery_cancel_handler *h, struct nursery_cancel_handler **list)
 {
 	struct nursery_child *c = h->child;
 	unsigned long by = (unsigned long)h->fn;
@@ -93,6 +162,7 @@ static void call_handler(struct nursery_cancel_handler *h)
 	 */
 	h->state = NURSERY_HANDLER_OFF;
 	nursery_wake_waiters(n, h, 0);
+	ask_no_more(c, list);
 	end = nursery_child_unpin(n, c);
 	raw_spin_unlock_irqrestore(&n->lock, flags);
 	if (end)
@@ -110,13 +180,6 @@ void nursery_wait_for_handlers(struct nursery *n, struct nursery_child *c)
 		wait_for_completion(&waiter.wake);
 		raw_spin_lock_irq(&n->lock);
 	}
-}
-
-/* Not if it is shielded: what is due is called when the shield goes. */
-static void take_hard(struct nursery_child *c, struct nursery_cancel_handler **list)
-{
-	if (nursery_child_cancelled(c))
-		nursery_take_handlers(c, list);
 }
 
 /*
@@ -137,11 +200,12 @@ struct nursery_cancel_handler *nursery_grace_over(struct nursery *n)
 		c = nursery_worker_hold(w);
 		if (!c)
 			continue;
-		take_hard(c, &list);
+		if (may_be_forced(c) && !nr_running(c))
+			take_hard(c, &list);
 		nursery_worker_release(w);
 	}
 	hlist_for_each_entry(c, &n->others, other)
-		if (child_phase(atomic_read(&c->state)) == CHILD_EXTERNAL)
+		if (!c->fn && may_be_forced(c) && !nr_running(c))
 			take_hard(c, &list);
 	return list;
 }
@@ -153,7 +217,7 @@ void nursery_call_handlers(struct nursery_cancel_handler *list)
 
 	while ((h = list)) {
 		list = h->next;
-		call_handler(h);
+		call_handler(h, &list);
 	}
 }
 
@@ -162,15 +226,18 @@ void nursery_call_handlers(struct nursery_cancel_handler *list)
  *
  * Return: 0; -ECANCELED: it was called.
  */
-static int put_on(struct nursery_child *c, struct nursery_cancel_handler *h)
+static int put_on(struct nursery_child *c, struct nursery_cancel_handler *h, bool hard)
 {
 	struct nursery *n = c->nursery;
 	unsigned long flags;
 
 	h->child = c;
+	h->hard = hard;
 
 	raw_spin_lock_irqsave(&n->lock, flags);
-	if (!nursery_child_cancelled(c) || !is_due(n, h)) {
+	h->due = n->grace;
+	h->begun = nursery_cancelled(n);
+	if (!nursery_child_cancelled(c) || (hard && (nr_running(c) || !is_due(n, h)))) {
 		h->state = NURSERY_HANDLER_ON;
 		h->next = c->handlers;
 		c->handlers = h;
@@ -180,7 +247,8 @@ static int put_on(struct nursery_child *c, struct nursery_cancel_handler *h)
 	h->state = NURSERY_HANDLER_RUNNING;
 	c->pins++;
 	raw_spin_unlock_irqrestore(&n->lock, flags);
-	call_handler(h);
+	h->next = NULL;
+	nursery_call_handlers(h);
 	return -ECANCELED;
 }
 
@@ -204,8 +272,7 @@ int nursery_on_cancel(struct nursery_child *c, struct nursery_cancel_handler *h,
 		      void (*fn)(struct nursery_cancel_handler *h))
 {
 	h->fn = fn;
-	h->due = 0;
-	return put_on(c, h);
+	return put_on(c, h, false);
 }
 EXPORT_SYMBOL_GPL(nursery_on_cancel);
 
@@ -219,7 +286,9 @@ EXPORT_SYMBOL_GPL(nursery_on_cancel);
  * For what must not be done lightly, such as to reset the device that has not stopped
  * when it was asked to. Give @c a handler that asks as well.
  *
- * The grace begins with the cancel of the nursery, or if just @c was cancelled with
+ * The grace begins when the handlers of nursery_on_cancel() that @c has have been called
+ * for a cancel, and have returned: @fn never comes before them, or while one of them runs. If
+ * @c has none it begins with the cancel of the nursery, or if just @c was cancelled with
  * that (at the latest with this call, or when a shield that kept it from @c goes). It
  * does not begin anew. A grace of 0 is over at once.
  *
@@ -231,8 +300,7 @@ int nursery_on_hard_cancel(struct nursery_child *c, struct nursery_cancel_handle
 			   void (*fn)(struct nursery_cancel_handler *h))
 {
 	h->fn = fn;
-	h->due = NURSERY_HARD;
-	return put_on(c, h);
+	return put_on(c, h, true);
 }
 EXPORT_SYMBOL_GPL(nursery_on_hard_cancel);
 

@@ -85,8 +85,9 @@ typedef int (*nursery_fn_t)(struct nursery_child *child);
  *	nurseries are not counted.
  * @flags: %NURSERY_SUPERVISE, %NURSERY_NO_HELP, %NURSERY_COLLECT
  * @timeout: time from now until cancel(-ETIMEDOUT), in ns; 0: none
- * @grace: time from a cancel until the handlers of nursery_on_hard_cancel() are called
- *	for those children that are still there, in ns; 0: at once, like other handlers
+ * @grace: how long children have after a cancel, and after their other handlers have been
+ *	called, until those of nursery_on_hard_cancel() are called if they are still
+ *	there, in ns; 0: at once
  * @result: scoped_nursery() only: where the join's result goes, or NULL
  */
 struct nursery_params {
@@ -314,11 +315,10 @@ struct nursery_cancel_handler {
 		NURSERY_HANDLER_ON,
 		NURSERY_HANDLER_RUNNING,		/* is to be called, or runs */
 	} state;						/* nursery->lock */
-	ktime_t				due;	/* the same; 0 or NURSERY_HARD: by a cancel */
+	bool				hard;
+	bool				begun;		/* the grace of a hard one; the same */
+	ktime_t				due;		/* how long it is; once begun, until when */
 };
-
-/* private: it is a hard one, and its child has not been cancelled */
-#define NURSERY_HARD	KTIME_MAX
 
 /* private: nursery_child->state, beside what kmod/internal.h has */
 #define NURSERY_CHILD_CANCELLED	BIT(3)	/* sticky */

@@ -418,6 +418,143 @@ static void shield_holds_hard_handlers_back(struct kunit *test)
 	}
 }
 
+/* A child with handlers that take their time, and what was called until each of them returned. */
+struct asked {
+	struct nursery_child		child;
+	struct nursery_cancel_handler	soft, slow, hard;
+	struct nursery			clock;
+	ktime_t				slow_returns_at, hard_at;
+	int				soft_calls, slow_calls, hard_calls, calls_before;
+	int				put_on;		/* what nursery_on_hard_cancel() returned */
+	struct completion		ready, forced;
+};
+
+static void ask_first(struct nursery_cancel_handler *h)
+{
+	container_of(h, struct asked, soft)->soft_calls++;
+}
+
+/* The timer, which handles one event after the other, has been there since the grace was over. */
+static void ask_slowly(struct nursery_cancel_handler *h)
+{
+	struct asked *a = container_of(h, struct asked, slow);
+
+	nursery_set_deadline(&a->clock, ktime_add(ktime_get(), 2 * NSEC_PER_MSEC));
+	while (!nursery_cancelled(&a->clock))
+		cpu_relax();
+	a->slow_calls++;
+	a->calls_before = READ_ONCE(a->hard_calls);
+	a->slow_returns_at = ktime_get();
+}
+
+static void force(struct nursery_cancel_handler *h)
+{
+	struct asked *a = container_of(h, struct asked, hard);
+
+	a->hard_at = ktime_get();
+	WRITE_ONCE(a->hard_calls, a->hard_calls + 1);
+	complete(&a->forced);
+	if (!a->child.fn)
+		nursery_child_complete(&a->child, -ECANCELED);
+}
+
+/* The hard one first. */
+static void put_on_all(struct asked *a)
+{
+	nursery_on_hard_cancel(&a->child, &a->hard, force);
+	nursery_on_cancel(&a->child, &a->soft, ask_first);
+	nursery_on_cancel(&a->child, &a->slow, ask_slowly);
+}
+
+static int asked_run(struct nursery_child *c)
+{
+	struct asked *a = container_of(c, struct asked, child);
+
+	put_on_all(a);
+	complete(&a->ready);
+	wait_for_completion(&a->forced);
+	nursery_off_cancel(&a->slow);
+	nursery_off_cancel(&a->soft);
+	nursery_off_cancel(&a->hard);
+	return -ECANCELED;
+}
+
+static void asked_init(struct asked *a, nursery_fn_t fn)
+{
+	*a = (struct asked){ };
+	init_completion(&a->ready);
+	init_completion(&a->forced);
+	nursery_child_init(&a->child, fn, NULL);
+}
+
+static void ask_and_force(struct kunit *test, struct asked *a, ktime_t grace, bool external,
+			  bool alone)
+{
+	struct nursery *n = kunit_kzalloc(test, sizeof(*n), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, n);
+	asked_init(a, external ? NULL : asked_run);
+	nursery_init(&a->clock, NULL);
+	open(n, grace);
+	if (external) {
+		nursery_child_begin(n, &a->child);
+		put_on_all(a);
+	} else {
+		nursery_spawn(n, &a->child);
+		wait_for_completion(&a->ready);
+	}
+	if (alone)
+		nursery_child_cancel(&a->child);
+	else
+		nursery_cancel(n, 0);
+	KUNIT_EXPECT_EQ(test, nursery_join(n), 0);
+	KUNIT_EXPECT_EQ(test, nursery_join(&a->clock), -ETIMEDOUT);
+	KUNIT_EXPECT_EQ(test, a->soft_calls, 1);
+	KUNIT_EXPECT_EQ(test, a->slow_calls, 1);
+	KUNIT_EXPECT_EQ(test, a->calls_before, 0);
+	KUNIT_EXPECT_EQ(test, a->hard_calls, 1);
+	KUNIT_EXPECT_GE(test, a->hard_at, ktime_add(a->slow_returns_at, grace));
+}
+
+/* However long it takes to ask it, and then there is all of the grace. */
+static void child_is_asked_before_it_is_forced(struct kunit *test)
+{
+	struct asked *a = kunit_kzalloc(test, sizeof(*a), GFP_KERNEL);
+	int i;
+
+	KUNIT_ASSERT_NOT_NULL(test, a);
+	for (i = 0; i < 8; i++)
+		ask_and_force(test, a, i & 1 ? NSEC_PER_MSEC : 0, i & 2, i & 4);
+}
+
+/* A handler that comes to know that asking is no use. */
+static void ask_in_vain(struct nursery_cancel_handler *h)
+{
+	struct asked *a = container_of(h, struct asked, soft);
+
+	a->soft_calls++;
+	a->put_on = nursery_on_hard_cancel(&a->child, &a->hard, force);
+	a->calls_before = a->hard_calls;
+}
+
+static void hard_handler_that_a_handler_puts_on_waits_for_it(struct kunit *test)
+{
+	struct asked *a = kunit_kzalloc(test, sizeof(*a), GFP_KERNEL);
+	struct nursery n;
+
+	KUNIT_ASSERT_NOT_NULL(test, a);
+	asked_init(a, NULL);
+	open(&n, 0);
+	nursery_child_begin(&n, &a->child);
+	nursery_on_cancel(&a->child, &a->soft, ask_in_vain);
+	nursery_cancel(&n, 0);
+	KUNIT_EXPECT_EQ(test, a->soft_calls, 1);
+	KUNIT_EXPECT_EQ(test, a->put_on, 0);
+	KUNIT_EXPECT_EQ(test, a->calls_before, 0);
+	KUNIT_EXPECT_EQ(test, a->hard_calls, 1);
+	KUNIT_EXPECT_EQ(test, nursery_join(&n), 0);
+}
+
 static struct kunit_case cases[] = {
 	KUNIT_CASE(hard_handler_is_called_after_the_grace),
 	KUNIT_CASE(hard_handler_of_a_child_that_stops_is_not_called),
@@ -431,6 +568,8 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(hard_handler_of_a_function_child),
 	KUNIT_CASE(hard_handler_that_is_taken_off_is_not_called),
 	KUNIT_CASE(shield_holds_hard_handlers_back),
+	KUNIT_CASE(child_is_asked_before_it_is_forced),
+	KUNIT_CASE(hard_handler_that_a_handler_puts_on_waits_for_it),
 	{ }
 };
 
