@@ -13,14 +13,20 @@
 #include <linux/types.h>
 
 struct device;
+struct dma_pool;
+struct page;
+struct sg_table;
 
 /**
- * struct nursery_dma - a DMA buffer that a nursery owns
+ * struct nursery_dma - memory that a device may use, which a nursery owns
  * @dev: the device that uses it; a reference is held
- * @cpu: its address for the CPU
- * @addr: its address for the device
+ * @cpu: its address for the CPU; NULL: there is none
+ * @addr: its address for the device; where that sees it in several segments, of the first
  * @size: in bytes
  * @dir: which way the data goes
+ * @sgt: its segments for the device, mapped; NULL: there is just the one
+ *
+ * Only to be read. Valid until the nursery has been joined.
  */
 struct nursery_dma {
 	struct device		*dev;
@@ -28,11 +34,29 @@ struct nursery_dma {
 	dma_addr_t		addr;
 	size_t			size;
 	enum dma_data_direction	dir;
+	struct sg_table		*sgt;
 	/* private: */
 	struct nursery_resource	resource;
 };
 
 struct nursery_dma *nursery_dma_alloc(struct nursery *n, struct device *dev,
 				      size_t size, gfp_t gfp);
+struct nursery_dma *nursery_dma_alloc_noncontiguous(struct nursery *n, struct device *dev,
+						    size_t size, enum dma_data_direction dir,
+						    gfp_t gfp);
+struct nursery_dma *nursery_dma_pool_alloc(struct nursery *n, struct device *dev,
+					   struct dma_pool *pool, size_t size, gfp_t gfp);
+struct nursery_dma *nursery_dma_map_single(struct nursery *n, struct device *dev, void *ptr,
+					   size_t size, enum dma_data_direction dir);
+struct nursery_dma *nursery_dma_map_page(struct nursery *n, struct device *dev,
+					 struct page *page, size_t offset, size_t size,
+					 enum dma_data_direction dir);
+struct nursery_dma *nursery_dma_map_table(struct nursery *n, struct device *dev,
+					  struct sg_table *sgt, enum dma_data_direction dir);
+int nursery_dma_map_sgtable(struct nursery *n, struct device *dev, struct sg_table *sgt,
+			    enum dma_data_direction dir);
+
+void nursery_dma_sync_for_cpu(struct nursery_dma *buf);
+void nursery_dma_sync_for_device(struct nursery_dma *buf);
 
 #endif /* _LINUX_NURSERY_DMA_H */

@@ -72,6 +72,7 @@ extern struct kunit_suite nursery_resource_suite;
 extern struct kunit_suite nursery_devm_suite;
 extern struct kunit_suite nursery_context_suite;
 extern struct kunit_suite nursery_stress_suite;
+extern struct kunit_suite nursery_dma_suite;
 extern struct kunit_suite nursery_executor_suite;
 extern struct kunit_suite nursery_sim_suite;
 extern struct kunit_suite nursery_depth_suite;

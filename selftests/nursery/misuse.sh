@@ -177,6 +177,13 @@ second_completion_is_ignored()
 		"child wrong_done $ours is completed at complete_twice.* $ours"
 }
 
+sync_in_the_wrong_direction()
+{
+	[ -d /sys/kernel/debug/dma-api ] || skip "this kernel has no DMA_API_DEBUG"
+	misuse sync_for_cpu_to_device \
+		"wrong_use: sync for the CPU of a buffer that the device only reads \(single\)"
+}
+
 run_cases nursery_of_zeroes_is_refused nursery_of_poison_is_refused \
 	uninitialised_child_is_refused second_init_of_a_nursery_is_ignored \
 	second_init_of_a_child_is_ignored frame_with_a_nursery_is_used_again \
@@ -185,4 +192,4 @@ run_cases nursery_of_zeroes_is_refused nursery_of_poison_is_refused \
 	overwritten_child_is_left_alone overwritten_child_is_not_spawned \
 	overwritten_nursery_is_told_by_its_child join_in_atomic_context \
 	outer_nursery_is_joined_first child_returns_with_a_nursery_open \
-	second_completion_is_ignored
+	second_completion_is_ignored sync_in_the_wrong_direction

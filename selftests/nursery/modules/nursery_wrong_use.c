@@ -10,6 +10,8 @@
 #include <linux/delay.h>
 #include <linux/module.h>
 #include <linux/nursery.h>
+#include <linux/nursery_dma.h>
+#include <linux/platform_device.h>
 #include <linux/preempt.h>
 #include <linux/slab.h>
 #include <linux/string.h>
@@ -398,6 +400,33 @@ static int complete_twice(void)
 	return expect(nursery_join(&nursery), 0) ?: err;
 }
 
+/* The device only reads: what should it have written? */
+static int sync_for_cpu_to_device(void)
+{
+	struct platform_device *pdev;
+	int err = -ENOMEM;
+	void *data;
+
+	pdev = platform_device_register_simple("wrong_use", PLATFORM_DEVID_NONE, NULL, 0);
+	if (IS_ERR(pdev))
+		return PTR_ERR(pdev);
+	nursery_init(&nursery, &wrong_params);
+	data = nursery_kzalloc(&nursery, 100, GFP_KERNEL);
+	if (data) {
+		struct nursery_dma *buf = nursery_dma_map_single(&nursery, &pdev->dev, data, 100,
+								 DMA_TO_DEVICE);
+
+		err = PTR_ERR_OR_ZERO(buf);
+		if (!err) {
+			nursery_dma_sync_for_device(buf);
+			nursery_dma_sync_for_cpu(buf);
+		}
+	}
+	err = expect(nursery_join(&nursery), 0) ?: err;
+	platform_device_unregister(pdev);
+	return err;
+}
+
 #define MISUSE(fn)	{ #fn, fn }
 
 static const struct {
@@ -421,6 +450,7 @@ static const struct {
 	MISUSE(join_outer_first),
 	MISUSE(return_with_nursery_open),
 	MISUSE(complete_twice),
+	MISUSE(sync_for_cpu_to_device),
 };
 
 static int __init wrong_use_start(void)

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* DMA memory of each kind: see kinds.h. */
+#include <linux/dma-mapping.h>
+#include <linux/dmapool.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+
+#include "kinds.h"
+
+#define POOLED	64
+
+static struct nursery_dma *coherent(struct nursery *n, struct kind_material *m)
+{
+	return nursery_dma_alloc(n, m->dev, KIND_SIZE, m->gfp);
+}
+
+static struct nursery_dma *noncontiguous(struct nursery *n, struct kind_material *m)
+{
+	return nursery_dma_alloc_noncontiguous(n, m->dev, KIND_SIZE, m->dir, m->gfp);
+}
+
+static struct nursery_dma *pooled(struct nursery *n, struct kind_material *m)
+{
+	return nursery_dma_pool_alloc(n, m->dev, m->pool, POOLED, m->gfp);
+}
+
+static struct nursery_dma *single(struct nursery *n, struct kind_material *m)
+{
+	return nursery_dma_map_single(n, m->dev, m->memory, KIND_SIZE, m->dir);
+}
+
+static struct nursery_dma *page(struct nursery *n, struct kind_material *m)
+{
+	return nursery_dma_map_page(n, m->dev, m->page, 8, PAGE_SIZE - 8, m->dir);
+}
+
+static struct nursery_dma *table(struct nursery *n, struct kind_material *m)
+{
+	return nursery_dma_map_table(n, m->dev, &m->table, m->dir);
+}
+
+const struct kind kinds[] = {
+	{ "coherent", coherent, KIND_SIZE, .zeroed = true },
+	{ "noncontiguous", noncontiguous, KIND_SIZE, .streaming = true, .in_segments = true,
+	  .zeroed = true },
+	{ "pool", pooled, POOLED, .zeroed = true },
+	{ "single", single, KIND_SIZE, .streaming = true },
+	{ "page", page, PAGE_SIZE - 8, .streaming = true },
+	{ "sgtable", table, KIND_SIZE, .streaming = true, .in_segments = true, .no_cpu = true },
+};
+
+const unsigned int nr_kinds = ARRAY_SIZE(kinds);
+
+void kind_material_free(struct kind_material *m)
+{
+	int i;
+
+	dma_pool_destroy(m->pool);
+	sg_free_table(&m->table);
+	for (i = 0; i < KIND_PAGES; i++)
+		if (m->pages[i])
+			__free_page(m->pages[i]);
+	if (m->page)
+		__free_page(m->page);
+	if (m->memory)
+		free_pages_exact(m->memory, KIND_SIZE);
+	platform_device_unregister(m->pdev);
+	kfree(m);
+}
+
+struct kind_material *kind_material(struct kunit *test)
+{
+	struct kind_material *m;
+	bool all = true;
+	int i, err;
+
+	if (!IS_ENABLED(CONFIG_HAS_DMA))
+		kunit_skip(test, "this kernel has no DMA");
+	m = kzalloc(sizeof(*m), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, m);
+	m->pdev = platform_device_register_simple("nursery_kunit", PLATFORM_DEVID_AUTO, NULL, 0);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(m->pdev));
+	m->dev = &m->pdev->dev;
+	err = dma_coerce_mask_and_coherent(m->dev, DMA_BIT_MASK(32));
+	for (i = 0; i < KIND_PAGES; i++) {
+		m->pages[i] = alloc_page(GFP_KERNEL | GFP_DMA32);
+		all &= !!m->pages[i];
+	}
+	m->page = alloc_page(GFP_KERNEL | GFP_DMA32);
+	m->memory = alloc_pages_exact(KIND_SIZE, GFP_KERNEL | GFP_DMA32);
+	m->pool = dma_pool_create("nursery_kunit", m->dev, POOLED, 8, 0);
+	m->dir = DMA_BIDIRECTIONAL;
+	m->gfp = GFP_KERNEL;
+	if (err || !all || !m->page || !m->memory || !m->pool ||
+	    sg_alloc_table_from_pages(&m->table, m->pages, KIND_PAGES, 0, KIND_SIZE, GFP_KERNEL)) {
+		kind_material_free(m);
+		KUNIT_FAIL(test, "cannot have what the kinds are made of");
+		return NULL;
+	}
+	return m;
+}
+
+unsigned int device_refs(const struct device *dev)
+{
+	return kref_read(&dev->kobj.kref);
+}
