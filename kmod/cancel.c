@@ -406,12 +406,8 @@ void nursery_child_cancel(struct nursery_child *c)
 	struct nursery *n;
 
 	local_irq_save(flags);
-	switch (nursery_child_hold(c)) {
-	case CHILD_IDLE:
-	case CHILD_DONE:
-		break;
-	default:
-		n = READ_ONCE(c->nursery);
+	n = nursery_child_hold_unfinished(c);
+	if (n) {
 		raw_spin_lock(&nursery_tree_lock);
 		raw_spin_lock(&n->lock);
 		mark_child(n, c, &batch);

@@ -389,6 +389,22 @@ unsigned int nursery_child_hold(struct nursery_child *c)
 	}
 }
 
+/*
+ * The same for who has nothing to do with a child that is not spawned, or has finished.
+ *
+ * Context: as nursery_child_hold().
+ * Return: its nursery; NULL: it is not held.
+ */
+struct nursery *nursery_child_hold_unfinished(struct nursery_child *c)
+{
+	switch (nursery_child_hold(c)) {
+	case CHILD_IDLE:
+	case CHILD_DONE:
+		return NULL;
+	}
+	return c->nursery;
+}
+
 /* The last access to the child, and to its nursery. */
 void nursery_child_release(struct nursery_child *c)
 {

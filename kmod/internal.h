@@ -315,6 +315,7 @@ int nursery_spawn_from(struct nursery *n, struct nursery_child *c, unsigned long
 void nursery_child_make_ready(struct nursery *n, struct nursery_child *c);
 int nursery_child_skip(struct nursery *n, struct nursery_child *c, unsigned long from);
 unsigned int nursery_child_hold(struct nursery_child *c);
+struct nursery *nursery_child_hold_unfinished(struct nursery_child *c);
 void nursery_child_release(struct nursery_child *c);
 void nursery_offer_rest(struct nursery *n);
 

@@ -360,13 +360,11 @@ void nursery_child_unpark(struct nursery_child *c)
 	struct nursery *n;
 
 	local_irq_save(flags);
-	switch (nursery_child_hold(c)) {
-	case CHILD_IDLE:
-	case CHILD_DONE:
+	n = nursery_child_hold_unfinished(c);
+	if (!n) {
 		local_irq_restore(flags);
 		return;
 	}
-	n = READ_ONCE(c->nursery);
 	raw_spin_lock(&n->lock);
 	if (child_phase(atomic_read(&c->state)) == CHILD_PARKED) {
 		take(n, c);
