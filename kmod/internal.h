@@ -121,7 +121,7 @@ enum nursery_child_state {
 	CHILD_EXTERNAL,		/* in nursery->others, hardware */
 	CHILD_ENDING,		/* the same, completed and not yet ended */
 	CHILD_DONE,
-	CHILD_PARKED,		/* in nursery->parked or told */
+	CHILD_PARKED,		/* in nursery->parked or spared */
 	CHILD_PHASE	= 7,
 	/* BIT(3) is NURSERY_CHILD_CANCELLED, as nursery_child_cancelled() is inline */
 	CHILD_WAITED	= BIT(4),	/* somebody sleeps until it has finished */
@@ -134,6 +134,7 @@ enum nursery_child_state {
 	CHILD_CLAIMS	= BIT(11),	/* counted in nursery->nr_claims; nursery->lock */
 	CHILD_STARTED	= BIT(12),	/* has parked, and not been run again */
 	CHILD_TOLD	= BIT(13),	/* has been run again, or will be, to see the cancel */
+	CHILD_ASIDE	= BIT(14),	/* parked, in nursery->spared; nursery->lock */
 	CHILD_SHIELD	= BIT(16),	/* one of them ... */
 	CHILD_SHIELDS	= 0xff * CHILD_SHIELD,	/* ... of so many at most */
 	/* From BIT(24) on: how many nurseries are open that it opened, modulo 256. */

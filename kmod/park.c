@@ -20,7 +20,8 @@
  * An unpark that comes before the function has returned sets UNPARKED, and the child
  * is run again instead of being parked; so does a cancel, if the function may not have seen
  * it. Otherwise a child that is cancelled may park, to wait until its hardware has
- * stopped. It is in nursery->told then, where no second cancel disturbs it.
+ * stopped. It is in nursery->spared then, where no second cancel disturbs it. So are
+ * services, which a cancel of the nursery passes over: it need not look at each of them.
  *
  * All of this is decided under nursery->lock. A child that nobody else refers to goes
  * from there to the nursery's executor, as if it had just been spawned; that may be
@@ -52,16 +53,20 @@ static bool is_earlier(struct rb_node *a, const struct rb_node *b)
 
 static struct rb_root *root_of(struct nursery *n, struct nursery_child *c)
 {
-	return atomic_read(&c->state) & CHILD_TOLD ? &n->told : &n->parked;
+	return atomic_read(&c->state) & CHILD_ASIDE ? &n->spared : &n->parked;
 }
 
 /* Out of the tree, and the caller's: LIVE. Context: nursery->lock held, @c PARKED. */
 static void take(struct nursery *n, struct nursery_child *c)
 {
+	int old = atomic_read(&c->state);
+
 	rb_erase(&c->timer.node, root_of(n, c));
 	c->handlers = NULL;
 	c->pins = 0;
-	child_set_phase(c, CHILD_LIVE);
+	do {
+	} while (!atomic_try_cmpxchg(&c->state, &old,
+				     (old & ~(CHILD_PHASE | CHILD_ASIDE)) | CHILD_LIVE));
 }
 
 /* Is it a service that has been stopped? */
@@ -101,6 +106,8 @@ static bool park(struct nursery *n, struct nursery_child *c, ktime_t when, bool 
 			new |= CHILD_STARTED | (tell ? CHILD_TOLD : 0);
 		if (parks)
 			new += CHILD_PARKED - CHILD_LIVE;
+		if (parks && (new & CHILD_TOLD || (started && child_is_spared(n, c))))
+			new |= CHILD_ASIDE;
 	} while (!atomic_try_cmpxchg(&c->state, &old, new));
 	if (!parks)
 		return false;
@@ -165,10 +172,10 @@ void nursery_child_tell(struct nursery_child *c)
 static struct nursery_child *first_parked(const struct nursery *n)
 {
 	struct nursery_child *c = parked(rb_first(&n->parked));
-	struct nursery_child *told = parked(rb_first(&n->told));
+	struct nursery_child *spared = parked(rb_first(&n->spared));
 
-	if (!c || (told && told->timer.expires < c->timer.expires))
-		return told;
+	if (!c || (spared && spared->timer.expires < c->timer.expires))
+		return spared;
 	return c;
 }
 
@@ -254,6 +261,7 @@ struct llist_node *nursery_take_parked(struct nursery *n, unsigned int room)
 
 	while (room && (c = parked(next))) {
 		next = rb_next(next);
+		/* One that was to get ready, and did while it was parked. */
 		if (nursery_is_parked_service(n, c))
 			continue;
 		room--;
@@ -279,7 +287,7 @@ struct nursery_child *nursery_next_parked(struct nursery *n, struct nursery_chil
 	struct rb_node *next = c ? rb_next(&c->timer.node) : rb_first(&n->parked);
 
 	if (!next && (!c || root_of(n, c) == &n->parked))
-		next = rb_first(&n->told);
+		next = rb_first(&n->spared);
 	return parked(next);
 }
 

@@ -74,7 +74,7 @@ void __nursery_init(struct nursery *n, const struct nursery_params *params,
 	timerqueue_init(&n->timer);
 	n->deadline = KTIME_MAX;
 	n->parked = RB_ROOT;
-	n->told = RB_ROOT;
+	n->spared = RB_ROOT;
 	n->error = 0;
 	n->cause = 0;
 	n->canceller = 0;

@@ -221,7 +221,7 @@ struct nursery {
 	struct timerqueue_node		timer;		/* the first of its events; see timer.c */
 	ktime_t				deadline;	/* cancel(-ETIMEDOUT) */
 	struct rb_root			parked;		/* children, by timer; see park.c */
-	struct rb_root			told;		/* the same, that know of the cancel */
+	struct rb_root			spared;		/* those that no cancel of it concerns */
 	int				error;		/* the first real error */
 	int				cause;		/* why it was cancelled ... */
 	unsigned long			canceller;	/* ... and by what code */

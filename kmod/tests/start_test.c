@@ -373,6 +373,65 @@ static void start_on_the_inline_executor(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, atomic_read(&s.dones), 1);
 }
 
+/* It parks before it is ready, and others tell what it has been waiting for. */
+static int park_run(struct nursery_child *c)
+{
+	struct service *s = container_of(c, struct service, child);
+
+	atomic_inc(&s->runs);
+	complete_all(&s->begun);
+	return nursery_child_cancelled(c) ? -ECANCELED : NURSERY_PARK;
+}
+
+/* A cancel of the nursery passes over services that are ready, and over no others. */
+static void cancel_of_a_service_that_parks(struct kunit *test, bool ready)
+{
+	struct nursery_executor *e = single_worker(test);
+	struct starter *s = starter_alloc(test);
+	struct nursery_child hardware;
+	struct plug plug;
+	int err = -1;
+
+	nursery_child_init(&s->service.child, park_run, service_done);
+	nursery_child_set_service(&s->service.child);
+	nursery_child_init(&hardware, NULL, NULL);
+	scoped_nursery(beside, .name = "beside", .executor = nursery_executor_thread) {
+		scoped_nursery(n, .name = "start", .executor = e, .result = &err) {
+			s->n = n;
+			nursery_child_begin(n, &hardware);
+			nursery_spawn(beside, &s->child);
+			wait_for_completion(&s->service.begun);
+			/* When the only worker has come to the plug the service is parked. */
+			plug_insert(&plug, e->wq);
+			plug_remove(&plug);
+			if (ready) {
+				nursery_child_ready(&s->service.child);
+				nursery_child_join(&s->child);
+			}
+			nursery_cancel(n, -EINTR);
+			plug_insert(&plug, e->wq);
+			plug_remove(&plug);
+			KUNIT_EXPECT_EQ(test, atomic_read(&s->service.runs), ready ? 1 : 2);
+			nursery_child_complete(&hardware, 0);
+		}
+	}
+	KUNIT_EXPECT_EQ(test, err, -EINTR);
+	KUNIT_EXPECT_EQ(test, s->got, ready ? 0 : -ECANCELED);
+	KUNIT_EXPECT_EQ(test, atomic_read(&s->service.runs), 2);
+	KUNIT_EXPECT_EQ(test, atomic_read(&s->service.dones), ready);
+	single_worker_destroy(e);
+}
+
+static void service_that_is_not_ready_is_cancelled_where_it_parks(struct kunit *test)
+{
+	cancel_of_a_service_that_parks(test, false);
+}
+
+static void service_that_gets_ready_while_it_parks_is_left_to_the_join(struct kunit *test)
+{
+	cancel_of_a_service_that_parks(test, true);
+}
+
 static struct kunit_case cases[] = {
 	KUNIT_CASE(start_returns_when_the_child_is_ready),
 	KUNIT_CASE(failure_before_ready_is_the_starters),
@@ -388,6 +447,8 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(start_by_the_only_active_child_is_refused),
 	KUNIT_CASE(i5_start_with_one_worker),
 	KUNIT_CASE(start_on_the_inline_executor),
+	KUNIT_CASE(service_that_is_not_ready_is_cancelled_where_it_parks),
+	KUNIT_CASE(service_that_gets_ready_while_it_parks_is_left_to_the_join),
 	{ }
 };
 
