@@ -96,12 +96,14 @@ static struct platform_driver driver = {
 
 static int devm_suite_init(struct kunit_suite *suite)
 {
-	return platform_driver_register(&driver);
+	/* As platform_driver_register(), but for the owner: its module may have no kobject yet. */
+	driver.driver.bus = &platform_bus_type;
+	return driver_register(&driver.driver);
 }
 
 static void devm_suite_exit(struct kunit_suite *suite)
 {
-	platform_driver_unregister(&driver);
+	driver_unregister(&driver.driver);
 }
 
 /* Bind the driver to a device, and unbind it. Return: whether it was bound. */

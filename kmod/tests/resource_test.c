@@ -298,7 +298,8 @@ static void count_refs(void *data)
 
 static void i2_device_references_take_part_in_the_order(struct kunit *test)
 {
-	struct device *dev = root_device_register("nursery_kunit");
+	/* No owner: as in devm_test.c. */
+	struct device *dev = __root_device_register("nursery_kunit", NULL);
 	struct refs before = { .dev = dev }, after = { .dev = dev };
 	struct nursery n;
 	unsigned int nr;
