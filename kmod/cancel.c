@@ -155,6 +155,9 @@ static void mark_nursery(struct nursery *n, int cause, struct cancel_batch *batc
 	}
 	/* One of those that are parked stands for the others: see end_unstarted(). */
 	add_unstarted(batch, nursery_take_parked(n, 1));
+	/* Hardware cannot end before the lock is dropped, so the nursery is kept open. */
+	if (!hlist_empty(&n->others) && nursery_stuck_at(n) != KTIME_MAX)
+		nursery_timer_set(n);
 	raw_spin_unlock(&n->lock);
 }
 
@@ -408,6 +411,7 @@ void nursery_child_cancel(struct nursery_child *c)
 	local_irq_save(flags);
 	n = nursery_child_hold_unfinished(c);
 	if (n) {
+		atomic64_or(NURSERY_UNSURE, &n->state);
 		raw_spin_lock(&nursery_tree_lock);
 		raw_spin_lock(&n->lock);
 		mark_child(n, c, &batch);

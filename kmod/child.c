@@ -347,7 +347,8 @@ bool nursery_child_finish(struct nursery *n, struct nursery_child *c, int result
 		collect = (old & (CHILD_TELLS | CHILD_STARTING)) == CHILD_TELLS && !c->done &&
 			  (atomic64_read(&n->state) & (NURSERY_COLLECTS | NURSERY_ASYNC)) ==
 			  NURSERY_COLLECTS;
-		stays = NURSERY_CHILD_CANCELLED | CHILD_SERVICE | (collect ? CHILD_TELLS : 0);
+		stays = NURSERY_CHILD_CANCELLED | CHILD_SERVICE | CHILD_ABANDONED |
+			(collect ? CHILD_TELLS : 0);
 	} while (!atomic_try_cmpxchg(&c->state, &old, (old & stays) | CHILD_DONE));
 	if (old & CHILD_SERVICE)
 		nursery_service_over(n);

@@ -88,7 +88,8 @@ bool nursery_child_take(struct nursery *n, struct nursery_child *c, bool to_run)
  * back.
  *
  * Context: Process context, may sleep.
- * Return: the child's result; -EINVAL if it was never spawned; -EDEADLK if the
+ * Return: the child's result; -ETIMEDOUT if it was abandoned, see nursery_set_quiesce();
+ *	   -EINVAL if it was never spawned; -EDEADLK if the
  *	   caller is the child, or runs below it.
  */
 int nursery_child_join(struct nursery_child *c)
@@ -117,6 +118,14 @@ again:
 		return -EDEADLK;
 	}
 	raw_spin_lock(&n->lock);
+	if (nursery_child_is_stuck(n, c)) {
+		atomic64_add(NURSERY_COUNT, &n->state);
+		raw_spin_unlock(&n->lock);
+		nursery_child_release(c);
+		local_irq_enable();
+		nursery_child_abandon(n, c);
+		goto again;
+	}
 	/* A service may not end before its joiner does. */
 	taken = !child_is_service(c) && nursery_child_take(n, c, true);
 	if (taken && nursery_room_to_help()) {
@@ -132,6 +141,7 @@ again:
 	/* Held, so it has not finished: its end will see that we wait. */
 	atomic_or(CHILD_WAITED, &c->state);
 	nursery_add_waiter(n, &waiter, c);
+	waiter.looks = !c->fn;
 	raw_spin_unlock(&n->lock);
 	nursery_offer_rest(n);
 	if (taken) {
@@ -143,6 +153,8 @@ again:
 	nursery_child_release(c);
 	local_irq_enable();
 	wait_for_completion(&waiter.wake);
+	if (unlikely(waiter.look))
+		goto again;
 	return waiter.result;
 }
 EXPORT_SYMBOL_GPL(nursery_child_join);

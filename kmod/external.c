@@ -34,6 +34,7 @@
 int nursery_child_begin(struct nursery *n, struct nursery_child *c)
 {
 	unsigned long flags;
+	bool look = false;
 	int err;
 
 	if (c->fn)
@@ -45,9 +46,14 @@ int nursery_child_begin(struct nursery *n, struct nursery_child *c)
 	c->pins = 1;
 	hlist_add_head(&c->other, &n->others);
 	/* A cancel that came since then has not found it: do what it would have done. */
-	if (atomic64_read(&n->state) & NURSERY_CANCELLED)
+	if (atomic64_read(&n->state) & NURSERY_CANCELLED) {
 		atomic_or(NURSERY_CHILD_CANCELLED, &c->state);
+		nursery_timer_set(n);
+		look = nursery_look_again(n);
+	}
 	raw_spin_unlock_irqrestore(&n->lock, flags);
+	if (look)
+		nursery_uncount(n, 1);
 	return 0;
 }
 EXPORT_SYMBOL_GPL(nursery_child_begin);
@@ -129,7 +135,8 @@ static noinline void report_completion(const struct nursery_child *c, unsigned l
  * The last thing to do with the child: from here on it may be freed. Exactly
  * once for each begin; a second call is reported and ignored. Where an interrupt
  * and somebody else may both find the operation finished, let them agree who
- * calls.
+ * calls. Of a child that has been abandoned, see nursery_set_quiesce(), a completion is
+ * ignored as long as the memory is still that child's.
  *
  * Context: Any, hard interrupts and the child's cancel handlers included.
  */
@@ -143,7 +150,8 @@ void nursery_child_complete(struct nursery_child *c, int result)
 	/* Fully ordered (R10): what the hardware wrote comes before the end. */
 	do {
 		if (c->fn || child_phase(old) != CHILD_EXTERNAL) {
-			report_completion(c, _RET_IP_);
+			if (!(old & CHILD_ABANDONED))
+				report_completion(c, _RET_IP_);
 			return;
 		}
 	} while (!atomic_try_cmpxchg(&c->state, &old, old - CHILD_EXTERNAL + CHILD_ENDING));

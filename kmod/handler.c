@@ -149,8 +149,9 @@ static void call_handler(struct nursery_cancel_handler *h, struct nursery_cancel
 	struct nursery_child *c = h->child;
 	unsigned long by = (unsigned long)h->fn;
 	struct nursery *n = c->nursery;
+	bool is_function = c->fn;
 	unsigned long flags;
-	bool end;
+	bool end, look;
 
 	h->fn(h);
 
@@ -164,9 +165,13 @@ static void call_handler(struct nursery_cancel_handler *h, struct nursery_cancel
 	nursery_wake_waiters(n, h, 0);
 	ask_no_more(c, list);
 	end = nursery_child_unpin(n, c);
+	/* One that is external and does not end is still counted. */
+	look = !is_function && !end && nursery_look_again(n);
 	raw_spin_unlock_irqrestore(&n->lock, flags);
 	if (end)
 		nursery_child_end_external(c, by);
+	if (look)
+		nursery_uncount(n, 1);
 }
 
 /* A handler of the child still runs, as it did not wait: do so. nursery->lock held. */

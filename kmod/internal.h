@@ -68,6 +68,12 @@
  *   NEXT	who works as a joiner is in nursery_next(): see collect.c
  *   COLLECTS	NURSERY_COLLECT, here for spawns to see; set by init
  *   KILLABLE	a fatal signal of the joiner cancels the nursery; by the joiner
+ *   QUIESCES	it has a quiesce function: see quiesce.c. Set under nursery->lock
+ *   STUCK	who counts down takes WAITING, whatever is left: the joiner is to look for
+ *		children that the hardware does not complete. By the timer
+ *   UNSURE	a child was cancelled alone, or failed to start
+ *   ASKED	the quiesce function has been called when nothing but hardware was left
+ *   UNSTOPPED	hardware of this nursery, or of one below, could not be stopped
  */
 enum nursery_state {
 	NURSERY_CANCELLED	= BIT(0),
@@ -87,6 +93,11 @@ enum nursery_state {
 	NURSERY_OTHERS		= BIT(15),
 	NURSERY_NEXT		= BIT(16),
 	NURSERY_COLLECTS	= BIT(17),
+	NURSERY_QUIESCES	= BIT(18),
+	NURSERY_STUCK		= BIT(19),
+	NURSERY_UNSURE		= BIT(20),
+	NURSERY_ASKED		= BIT(21),
+	NURSERY_UNSTOPPED	= BIT(22),
 	NURSERY_COUNT		= BIT(24),	/* one child */
 };
 
@@ -135,6 +146,7 @@ enum nursery_child_state {
 	CHILD_STARTED	= BIT(12),	/* has parked, and not been run again */
 	CHILD_TOLD	= BIT(13),	/* has been run again, or will be, to see the cancel */
 	CHILD_ASIDE	= BIT(14),	/* parked, in nursery->spared; nursery->lock */
+	CHILD_ABANDONED	= BIT(15),	/* completed in the hardware's stead; DONE, too */
 	CHILD_SHIELD	= BIT(16),	/* one of them ... */
 	CHILD_SHIELDS	= 0xff * CHILD_SHIELD,	/* ... of so many at most */
 	/* From BIT(24) on: how many nurseries are open that it opened, modulo 256. */
@@ -230,6 +242,8 @@ struct nursery_waiter {
 	const void		*key;
 	struct completion	wake;
 	int			result;		/* of the child, or of the join */
+	bool			looks;		/* is woken as well to look whether it is stuck */
+	bool			look;		/* and has been for that */
 };
 
 /* What drivers embed is to stay small: four cache lines, and one. */
@@ -526,7 +540,32 @@ void nursery_timer_set(struct nursery *n);
 void nursery_timer_end(struct nursery *n);
 
 /* resource.c */
-void nursery_release_all(struct nursery *n);
+void nursery_release_all(struct nursery *n, bool stopped);
+
+/* quiesce.c */
+ktime_t nursery_stuck_at(const struct nursery *n);
+void nursery_stuck_expire(struct nursery *n, ktime_t now);
+bool nursery_look_again(struct nursery *n);
+bool nursery_child_is_stuck(const struct nursery *n, const struct nursery_child *c);
+bool nursery_is_stuck(struct nursery *n, s64 state);
+void nursery_abandon(struct nursery *n);
+void nursery_child_abandon(struct nursery *n, struct nursery_child *c);
+bool nursery_has_stopped(struct nursery *n);
+
+/*
+ * quarantine.c: resources of one nursery that are not released, the last that was
+ * acquired first. On the joiner's stack.
+ */
+struct nursery_withheld {
+	struct nursery_resource	*first;
+	struct nursery_resource	**last;
+	unsigned int		nr_dropped;	/* deferred actions, which never run */
+};
+
+bool nursery_withhold(struct nursery *n, struct nursery_withheld *w, struct nursery_resource *r);
+void nursery_quarantine(struct nursery *n, const struct nursery_withheld *w);
+void nursery_quarantine_start(void);
+void nursery_quarantine_stop(void);
 
 /*
  * A thread is to do what a joiner has no stack for: run children of @nursery, or this

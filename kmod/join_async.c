@@ -89,7 +89,8 @@ static void wait_for_children(struct nursery *n)
 	s64 old = atomic64_read(&n->state);
 
 	do {
-		if (!nursery_count(old)) {
+		/* As in sleep() of scope.c. */
+		if (!nursery_count(old) || nursery_is_stuck(n, old)) {
 			nursery_join_later(n);
 			return;
 		}
@@ -109,6 +110,8 @@ static void join(struct nursery *n)
 	int err;
 
 	if (!nursery_close(n, 0)) {
+		if (nursery_is_stuck(n, atomic64_read(&n->state)))
+			nursery_abandon(n);
 		wait_for_children(n);
 		return;
 	}

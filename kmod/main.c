@@ -9,10 +9,11 @@ static int __init nursery_module_init(void)
 {
 	int err;
 
+	nursery_quarantine_start();
 	nursery_timer_start();
 	err = nursery_threads_start();
 	if (err)
-		return err;
+		goto stop_quarantine;
 	err = nursery_executor_start();
 	if (err)
 		goto stop_threads;
@@ -35,6 +36,8 @@ stop_executor:
 	nursery_executor_stop();
 stop_threads:
 	nursery_threads_stop();
+stop_quarantine:
+	nursery_quarantine_stop();
 	return err;
 }
 
@@ -46,6 +49,7 @@ static void __exit nursery_module_exit(void)
 	nursery_executor_stop();
 	nursery_threads_stop();
 	nursery_timer_stop();
+	nursery_quarantine_stop();
 }
 
 module_init(nursery_module_init);

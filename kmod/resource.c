@@ -5,7 +5,7 @@
  * Pushed under nursery->lock while the nursery is open. The joiner alone pops,
  * after it has closed the nursery: every child is gone and nothing is pushed any
  * more. It takes the lock for those who count; release runs without, in process context,
- * last in first out.
+ * last in first out. If the hardware has not stopped, quarantine.c says what is released.
  */
 #include <linux/device.h>
 #include <linux/export.h>
@@ -47,18 +47,23 @@ int nursery_own(struct nursery *n, struct nursery_resource *r,
 }
 EXPORT_SYMBOL_GPL(nursery_own);
 
-/* Context: Process context, the nursery is closed. */
-void nursery_release_all(struct nursery *n)
+/* @stopped: the hardware does not touch memory any more. Context: Process context, closed. */
+void nursery_release_all(struct nursery *n, bool stopped)
 {
+	struct nursery_withheld withheld = { .last = &withheld.first };
 	struct nursery_resource *r;
 
 	while ((r = n->resources)) {
 		raw_spin_lock_irq(&n->lock);
 		n->resources = r->next;
 		raw_spin_unlock_irq(&n->lock);
+		if (unlikely(!stopped) && nursery_withhold(n, &withheld, r))
+			continue;
 		trace_nursery_release(n, r);
 		r->type->release(r);
 	}
+	if (unlikely(withheld.first))
+		nursery_quarantine(n, &withheld);
 }
 
 struct deferred {
@@ -75,8 +80,13 @@ static void run_deferred(struct nursery_resource *r)
 	kfree(d);
 }
 
+static void drop_deferred(struct nursery_resource *r)
+{
+	kfree(container_of(r, struct deferred, resource));
+}
+
 static const struct nursery_resource_type deferred_type = {
-	.name = "deferred", .release = run_deferred,
+	.name = "deferred", .release = run_deferred, .drop = drop_deferred,
 };
 
 /**
@@ -117,7 +127,7 @@ static void free_memory(struct nursery_resource *r)
 }
 
 static const struct nursery_resource_type memory_type = {
-	.name = "memory", .release = free_memory,
+	.name = "memory", .release = free_memory, .flags = NURSERY_RESOURCE_BACKING,
 };
 
 /**
@@ -168,7 +178,7 @@ static void put_device_ref(struct nursery_resource *r)
 }
 
 static const struct nursery_resource_type device_ref_type = {
-	.name = "device", .release = put_device_ref,
+	.name = "device", .release = put_device_ref, .flags = NURSERY_RESOURCE_BACKING,
 };
 
 /**

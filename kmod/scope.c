@@ -18,9 +18,9 @@
  * none left closes the nursery, by changing the word that spawn counts in, so a spawn
  * either is joined or is refused.
  *
- * Then, in this order: the timer is taken back, what the nursery owns is
- * released, last in first out (I2), and the nursery leaves the tree, after which
- * no cancel and no listing can find it.
+ * Then, in this order: the timer is taken back, the hardware is asked whether it has
+ * stopped, if there is doubt (quiesce.c), what the nursery owns is released, last in first
+ * out (I2), and the nursery leaves the tree, after which no cancel and no listing can find it.
  *
  * Of several that join at once the first does all this. The others sleep on waiters of
  * their own, under nursery->lock, and are given the result as the last thing before the
@@ -96,6 +96,8 @@ EXPORT_SYMBOL_GPL(__nursery_init);
 void nursery_add_waiter(struct nursery *n, struct nursery_waiter *w, const void *key)
 {
 	w->key = key;
+	w->looks = false;
+	w->look = false;
 	w->next = n->waiters;
 	init_completion(&w->wake);
 	n->waiters = w;
@@ -164,11 +166,11 @@ void nursery_uncount(struct nursery *n, unsigned int finished)
 
 	do {
 		new = old - (s64)finished * NURSERY_COUNT;
-		if (!nursery_count(new))
+		if (!nursery_count(new) || unlikely(old & NURSERY_STUCK))
 			new &= ~NURSERY_WAITING;
 	} while (!atomic64_try_cmpxchg(&n->state, &old, new));
 	/* Only if we took the flag is the nursery there: the joiner sleeps until this. */
-	if (nursery_count(new) || !(old & NURSERY_WAITING))
+	if (!(old & ~new & NURSERY_WAITING))
 		return;
 	if (old & NURSERY_ASYNC)
 		nursery_join_later(n);
@@ -250,7 +252,8 @@ static void sleep(struct nursery *n, struct nursery_worker *w,
 
 	init_completion(&w->wake);
 	do {
-		if (!nursery_count(old))
+		/* What it takes to be stuck is counted, so the cmpxchg finds what has changed. */
+		if (!nursery_count(old) || nursery_is_stuck(n, old))
 			return;
 	} while (!atomic64_try_cmpxchg(&n->state, &old, old | NURSERY_WAITING));
 	/*
@@ -297,7 +300,8 @@ static void sleep_beside_thread(struct nursery *n, struct nursery_worker *w, uns
 
 /* What is still to be known when it is closed. */
 #define STAYS	(NURSERY_CANCELLED | NURSERY_TIMED | \
-		 NURSERY_ASYNC | NURSERY_JOINING | NURSERY_OTHERS | NURSERY_COLLECTS)
+		 NURSERY_ASYNC | NURSERY_JOINING | NURSERY_OTHERS | NURSERY_COLLECTS | \
+		 NURSERY_QUIESCES | NURSERY_UNSURE | NURSERY_ASKED | NURSERY_UNSTOPPED)
 
 /*
  * Close the nursery if no more children are counted than the @finished that the joiner
@@ -414,6 +418,10 @@ void nursery_work(struct nursery *n, bool (*over)(struct nursery *n, struct nurs
 			w.finished = 0;
 			continue;
 		}
+		if (nursery_is_stuck(n, atomic64_read(&n->state))) {
+			nursery_abandon(n);
+			continue;
+		}
 		if (helps && !room)
 			sleep_beside_thread(n, &w, &vain);
 		else
@@ -466,7 +474,7 @@ int nursery_end(struct nursery *n)
 	if (old & NURSERY_COLLECTS && !(old & NURSERY_ASYNC))
 		nursery_collect_end(n);
 	trace_nursery_join(n, result);
-	nursery_release_all(n);
+	nursery_release_all(n, nursery_has_stopped(n));
 	nursery_tree_del(n);
 	nursery_debug_joined(n);
 

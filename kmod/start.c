@@ -32,6 +32,7 @@ void nursery_start_failed(struct nursery *n, struct nursery_child *c, int result
 {
 	if (!result)
 		result = cancelled ? -ECANCELED : -EPROTO;
+	atomic64_or(NURSERY_UNSURE, &n->state);
 	nursery_wake_waiters(n, &c->state, result);
 }
 

@@ -46,7 +46,7 @@ static ktime_t next_event(struct nursery *n)
 	/* A deadline that has passed is over: it has cancelled, or is about to. */
 	ktime_t when = state & NURSERY_CANCELLED ? KTIME_MAX : n->deadline;
 
-	when = min(when, n->hard_at);
+	when = min3(when, n->hard_at, nursery_stuck_at(n));
 	/* Who takes those that are due looks for the next one. */
 	return state & NURSERY_DUE ? when : min(when, nursery_first_parked(n));
 }
@@ -99,6 +99,7 @@ static void events(struct nursery *n, ktime_t now)
 	if (timed_out)
 		nursery_cancel_by(n, -ETIMEDOUT, (unsigned long)nursery_set_deadline);
 	raw_spin_lock(&n->lock);
+	nursery_stuck_expire(n, now);
 	nursery_timer_set(n);
 	raw_spin_unlock(&n->lock);
 	nursery_offer_rest(n);

@@ -16,6 +16,7 @@ struct device;
 struct dma_pool;
 struct page;
 struct sg_table;
+struct nursery;
 
 /**
  * struct nursery_dma - memory that a device may use, which a nursery owns
@@ -58,5 +59,8 @@ int nursery_dma_map_sgtable(struct nursery *n, struct device *dev, struct sg_tab
 
 void nursery_dma_sync_for_cpu(struct nursery_dma *buf);
 void nursery_dma_sync_for_device(struct nursery_dma *buf);
+void nursery_set_quiesce(struct nursery *n, int (*stop)(struct nursery *n, void *data),
+			 void *data);
+unsigned long nursery_dma_release_quarantine(struct device *dev);
 
 #endif /* _LINUX_NURSERY_DMA_H */

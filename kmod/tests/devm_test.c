@@ -115,7 +115,7 @@ static bool bind_and_unbind(struct kunit *test, struct state *s)
 	pdev = platform_device_register_data(NULL, driver.driver.name, PLATFORM_DEVID_AUTO, &s,
 					     sizeof(s));
 	KUNIT_ASSERT_FALSE(test, IS_ERR(pdev));
-	/* Probed by the line above, and nobody else binds it; device_is_bound() is not for modules. */
+	/* Probed by now, and nobody else binds it; device_is_bound() is not for modules. */
 	bound = pdev->dev.driver;
 	KUNIT_EXPECT_TRUE(test, !bound || !s->nr);
 	platform_device_unregister(pdev);

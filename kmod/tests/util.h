@@ -70,6 +70,7 @@ extern struct kunit_suite nursery_cancel_suite;
 extern struct kunit_suite nursery_result_suite;
 extern struct kunit_suite nursery_resource_suite;
 extern struct kunit_suite nursery_devm_suite;
+extern struct kunit_suite nursery_quiesce_suite;
 extern struct kunit_suite nursery_context_suite;
 extern struct kunit_suite nursery_stress_suite;
 extern struct kunit_suite nursery_dma_suite;

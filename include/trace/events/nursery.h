@@ -101,7 +101,7 @@ DEFINE_EVENT(nursery_child, nursery_child_park,
 DEFINE_EVENT(nursery_child, nursery_child_done,
 	TP_PROTO(const struct nursery *n, const struct nursery_child *c), TP_ARGS(n, c));
 
-TRACE_EVENT(nursery_release,
+DECLARE_EVENT_CLASS(nursery_resource,
 	TP_PROTO(const struct nursery *n, const struct nursery_resource *r),
 	TP_ARGS(n, r),
 	TP_STRUCT__entry(
@@ -116,6 +116,25 @@ TRACE_EVENT(nursery_release,
 	),
 	TP_printk("nursery=%llu release=%ps type=%s", __entry->id, __entry->release,
 		  __entry->type)
+);
+
+DEFINE_EVENT(nursery_resource, nursery_release,
+	TP_PROTO(const struct nursery *n, const struct nursery_resource *r), TP_ARGS(n, r));
+DEFINE_EVENT(nursery_resource, nursery_withhold,
+	TP_PROTO(const struct nursery *n, const struct nursery_resource *r), TP_ARGS(n, r));
+
+TRACE_EVENT(nursery_quiesce,
+	TP_PROTO(const struct nursery *n, int result),
+	TP_ARGS(n, result),
+	TP_STRUCT__entry(
+		__field(u64, id)
+		__field(int, result)
+	),
+	TP_fast_assign(
+		__entry->id = n->id;
+		__entry->result = result;
+	),
+	TP_printk("nursery=%llu result=%d", __entry->id, __entry->result)
 );
 
 #endif /* _TRACE_NURSERY_H */
