@@ -65,6 +65,20 @@ describe_machine()
 	for ((i = 0; i < edu; i++)); do
 		machine_command+=(-device edu)
 	done
+	for ((i = 0; i < ${#disks[@]}; i++)); do
+		add_disk "$i" "${disks[i]}"
+	done
+}
+
+# add_disk NUMBER FILE[,bps=N]: at an address of its own, so that it does not depend on
+# what else there is.
+add_disk()
+{
+	local drive="if=none,id=disk$1,format=raw,readonly=on,file=${2%%,*}"
+
+	[[ $2 != *,bps=* ]] || drive+=",throttling.bps-total=${2##*,bps=}"
+	machine_command+=(-drive "$drive"
+		-device "nvme,drive=disk$1,serial=disk$1,addr=$(printf '0x%x' $((16 + $1)))")
 }
 
 # QEMU is one process, and gone when it has ended.
