@@ -88,7 +88,7 @@ build_modules()
 	mapfile -t words < <(kernel_arch "$kernel")
 	case $kernel in
 	# no PCI, and so none of what drives a PCI device
-	uml) words+=(CONFIG_SAMPLE_NURSERY_EDU=) ;;
+	uml) words+=(CONFIG_SAMPLE_NURSERY_EDU= CONFIG_SAMPLE_NURSERY_NVME=) ;;
 	*) words+=(NURSERY_SELFTESTS=y) ;;
 	esac
 	make -C "$(kernel_kdir "$kernel")" M="$src" -j"$(nproc)" \
