@@ -358,7 +358,7 @@ static int edu_copy_main(int argc, char **argv)
 	if (err)
 		die(EXIT_USAGE, "%s: cannot be created: %s; name another place", c.out_name,
 		    strerror(-err));
-	progress_start(&c.progress, c.total, c.devices);
+	progress_start(&c.progress, "edu-copy", c.total, c.devices);
 	copy(&c);
 	code = conclude(&c);
 

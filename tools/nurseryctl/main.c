@@ -16,7 +16,7 @@
 enum { OPT_JSON = 256, OPT_VERSION };
 
 static const struct command *const commands[] = {
-	&cmd_run, &cmd_edu_copy, &cmd_tree, &cmd_list, &cmd_cancel,
+	&cmd_run, &cmd_edu_copy, &cmd_nvme_read, &cmd_tree, &cmd_list, &cmd_cancel,
 };
 
 static const struct command *current;
@@ -62,14 +62,19 @@ void *must(void *memory)
 }
 
 /* Print the one document of a command, and release it. */
-void print_json(struct json_object *object)
+void print_json_to(FILE *file, struct json_object *object)
 {
 	int flags = JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
 		    JSON_C_TO_STRING_NOSLASHESCAPE;
 
 	json_c_set_serialization_double_format("%.6f", JSON_C_OPTION_GLOBAL);
-	puts(json_object_to_json_string_ext(object, flags));
+	fprintf(file, "%s\n", json_object_to_json_string_ext(object, flags));
 	json_object_put(object);
+}
+
+void print_json(struct json_object *object)
+{
+	print_json_to(stdout, object);
 }
 
 /* The exit code, once stdout is known to have taken everything. */

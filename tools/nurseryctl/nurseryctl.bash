@@ -10,13 +10,16 @@ _nurseryctl()
 
 	COMPREPLY=()
 	if [ "$COMP_CWORD" -eq 1 ]; then
-		words='run edu-copy tree list cancel --help --version'
+		words='run edu-copy nvme-read tree list cancel --help --version'
 	else
 		words='--json --quiet --help --version'
 		case ${COMP_WORDS[1]}:$prev in
 		run:-i | run:--input)
 			words=
 			compopt -o default
+			;;
+		nvme-read:--offset | nvme-read:--length)
+			return
 			;;
 		run:-[db] | run:--deadline | run:--buffer | cancel:-c | cancel:--cause)
 			return
@@ -27,6 +30,12 @@ _nurseryctl()
 			;;
 		edu-copy:*)
 			compopt -o default
+			;;
+		nvme-read:*)
+			words+=' --offset --length'
+			# with dashes: to readline a colon ends a word
+			words+=" $(nurseryctl list --ops --quiet 2>/dev/null |
+				sed -n 's/^nvme-read-\([^ ]*\).*/\1/p')"
 			;;
 		tree:*)
 			words+=' --all'

@@ -39,7 +39,8 @@ struct command {
 	int (*run)(int argc, char **argv);
 };
 
-extern const struct command cmd_run, cmd_edu_copy, cmd_tree, cmd_list, cmd_cancel;
+extern const struct command cmd_run, cmd_edu_copy, cmd_nvme_read;
+extern const struct command cmd_tree, cmd_list, cmd_cancel;
 extern bool opt_json, opt_quiet;
 
 int next_option(int argc, char **argv, const struct option *extra);
@@ -47,6 +48,7 @@ __printf(1, 2) void complain(const char *format, ...);
 __printf(2, 3) __noreturn void die(int code, const char *format, ...);
 void *must(void *memory);
 void print_json(struct json_object *object);
+void print_json_to(FILE *file, struct json_object *object);
 
 /* parse.c: text to numbers and back */
 int parse_number(const char *text, __u64 *value);
@@ -75,16 +77,17 @@ int signals_take(int fd);
 
 /* progress.c: how far a copy is */
 struct progress {
+	const char *what;
 	__u64 total;
 	__u64 started;
 	__u64 drawn;
-	unsigned int devices;
+	unsigned int devices;		/* 0: not said */
 	unsigned int tenth;
 	bool off;
 	bool terminal;
 };
 
-void progress_start(struct progress *p, __u64 total, unsigned int devices);
+void progress_start(struct progress *p, const char *what, __u64 total, unsigned int devices);
 void progress_show(struct progress *p, __u64 done);
 void progress_end(struct progress *p);
 

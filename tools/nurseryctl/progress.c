@@ -31,9 +31,10 @@ static const struct scale *scale_of(double bytes)
 	return &scales[i];
 }
 
-void progress_start(struct progress *p, __u64 total, unsigned int devices)
+void progress_start(struct progress *p, const char *what, __u64 total, unsigned int devices)
 {
 	memset(p, 0, sizeof(*p));
+	p->what = what;
 	p->total = total;
 	p->devices = devices;
 	p->started = now_ns();
@@ -58,7 +59,7 @@ static void draw(struct progress *p, __u64 done, unsigned int percent, __u64 now
 	char line[200];
 
 #define add(...) (len += snprintf(line + len, sizeof(line) - len, __VA_ARGS__))
-	add("edu-copy");
+	add("%s", p->what);
 	if (p->total)
 		add(" %3u%%", percent);
 	if (p->total && p->terminal && width >= 70) {
@@ -70,8 +71,9 @@ static void draw(struct progress *p, __u64 done, unsigned int percent, __u64 now
 	if (p->total)
 		add("/%.0f", p->total / scale->bytes);
 	per = scale_of(rate);
-	add(" %s  %.0f %s/s  %u device%s", scale->name, rate / per->bytes, per->name,
-	    p->devices, plural(p->devices));
+	add(" %s  %.0f %s/s", scale->name, rate / per->bytes, per->name);
+	if (p->devices)
+		add("  %u device%s", p->devices, plural(p->devices));
 #undef add
 
 	if (p->terminal)
