@@ -430,7 +430,9 @@ struct slow {
 	struct nursery_child child;
 	struct nursery_cancel_handler handler;
 	struct completion registered, in_handler;
+	struct task_struct *task;
 	bool handler_left;
+	bool is_off;
 	bool left_when_off;
 };
 
@@ -439,7 +441,9 @@ static void slow_handler(struct nursery_cancel_handler *h)
 	struct slow *s = container_of(h, struct slow, handler);
 
 	complete(&s->in_handler);
-	mdelay(20);
+	/* Until the child waits for us. A handler must not sleep, but this one may. */
+	while (!READ_ONCE(s->is_off) && !is_asleep(s->task))
+		usleep_range(50, 100);
 	WRITE_ONCE(s->handler_left, true);
 }
 
@@ -447,11 +451,13 @@ static int slow_run(struct nursery_child *c)
 {
 	struct slow *s = container_of(c, struct slow, child);
 
+	s->task = current;
 	nursery_on_cancel(c, &s->handler, slow_handler);
 	complete(&s->registered);
 	wait_for_completion(&s->in_handler);
 	nursery_off_cancel(&s->handler);
 	s->left_when_off = READ_ONCE(s->handler_left);
+	WRITE_ONCE(s->is_off, true);
 	return -ECANCELED;
 }
 

@@ -136,7 +136,7 @@ static void executors_that_ended_keep_no_work_item(struct kunit *test)
 	scoped_nursery(n, .name = "other", .executor = &e, .flags = NURSERY_NO_HELP,
 		       .result = &err) {
 		KUNIT_EXPECT_EQ(test, nursery_spawn(n, &p[0].child), 0);
-		KUNIT_EXPECT_NE(test, 0, wait_for_completion_timeout(&p[0].started, 5 * HZ));
+		KUNIT_EXPECT_NE(test, 0, wait_for_completion_timeout(&p[0].started, 60 * HZ));
 		plug_remove(&plug);
 		/* If that failed: work items have come back, and are asked for anew. */
 		flush_workqueue(busy);

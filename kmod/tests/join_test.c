@@ -309,17 +309,27 @@ static void i8_last_child_of_an_async_join_ends_in_hard_interrupt(struct kunit *
 	KUNIT_EXPECT_TRUE(test, s->in_task);
 }
 
-/* Opens the gate when it is certain that the join beside it has begun. */
+/* Opens the gate when the join beside it sleeps. */
 struct opener {
 	struct nursery_child child;
 	struct completion *gate;
+	struct task_struct *joiner;
 };
 
 static int opener_run(struct nursery_child *c)
 {
-	nursery_sleep(c, 20 * NSEC_PER_MSEC);
-	complete(container_of(c, struct opener, child)->gate);
+	struct opener *o = container_of(c, struct opener, child);
+
+	wait_until_asleep(o->joiner);
+	complete(o->gate);
 	return 0;
+}
+
+static void opener_init(struct opener *o, struct completion *gate)
+{
+	o->gate = gate;
+	o->joiner = current;
+	nursery_child_init(&o->child, opener_run, NULL);
 }
 
 static void i1_outer_join_waits_for_an_async_one(struct kunit *test)
@@ -327,11 +337,11 @@ static void i1_outer_join_waits_for_an_async_one(struct kunit *test)
 	struct scope *s = scopes_alloc(test, 1);
 	DECLARE_COMPLETION_ONSTACK(gate);
 	DECLARE_COMPLETION_ONSTACK(wait);
-	struct opener child = { .gate = &gate }, done = { .gate = &wait };
+	struct opener child, done;
 	int dones = -1, err = -1;
 
-	nursery_child_init(&child.child, opener_run, NULL);
-	nursery_child_init(&done.child, opener_run, NULL);
+	opener_init(&child, &gate);
+	opener_init(&done, &wait);
 	scoped_nursery(beside, .name = "beside", .executor = nursery_executor_thread) {
 		scoped_nursery(outer, .name = "outer", .result = &err) {
 			const struct nursery_params params = { .name = "inner", .outer = outer };
@@ -401,12 +411,12 @@ static void several_joiners_get_the_same(struct kunit *test)
 {
 	struct scope *s = scopes_alloc(test, 1);
 	DECLARE_COMPLETION_ONSTACK(gate);
-	struct opener opener = { .gate = &gate };
+	struct opener opener;
 	struct joiner *j = kunit_kcalloc(test, JOINERS, sizeof(*j), GFP_KERNEL);
 	int i;
 
 	KUNIT_ASSERT_NOT_NULL(test, j);
-	nursery_child_init(&opener.child, opener_run, NULL);
+	opener_init(&opener, &gate);
 	scope_open(s, NULL);
 	s->p.gate = &gate;
 	s->p.ret = -EIO;
@@ -461,12 +471,12 @@ static void several_joiners_at_the_end(struct kunit *test)
 static void join_of_what_is_joined_async(struct kunit *test)
 {
 	DECLARE_COMPLETION_ONSTACK(gate);
-	struct opener opener = { .gate = &gate };
+	struct opener opener;
 	struct scope *s = kmalloc(sizeof(*s), GFP_KERNEL);
 
 	KUNIT_ASSERT_NOT_NULL(test, s);
 	atomic_set(&nr_over, 0);
-	nursery_child_init(&opener.child, opener_run, NULL);
+	opener_init(&opener, &gate);
 	scope_open(s, NULL);
 	s->frees = true;
 	s->p.gate = &gate;

@@ -57,6 +57,7 @@ struct scope_user {
 	struct nursery *n;
 	struct order *order;
 	struct action action;
+	struct completion started;
 	int seen;
 	int err;
 };
@@ -66,7 +67,12 @@ static int use(struct nursery_child *c)
 	struct scope_user *u = container_of(c, struct scope_user, child);
 
 	u->err = nursery_defer(u->n, release, &u->action);
+	complete(&u->started);
+	nursery_sleep(c, LONG_TIME);
+	/* Cancelled, and in no hurry. */
+	nursery_shield(c);
 	nursery_sleep(c, 10 * NSEC_PER_MSEC);
+	nursery_unshield(c);
 	u->seen = READ_ONCE(u->order->nr);
 	return 0;
 }
@@ -81,9 +87,12 @@ static void i2_nothing_is_released_under_a_child(struct kunit *test)
 		for (i = 0; i < 3; i++) {
 			u[i] = (struct scope_user){ .n = n, .order = &order };
 			u[i].action.order = &order;
+			init_completion(&u[i].started);
 			nursery_child_init(&u[i].child, use, NULL);
 			nursery_spawn(n, &u[i].child);
 		}
+		for (i = 0; i < 3; i++)
+			wait_for_completion(&u[i].started);
 		nursery_cancel(n, 0);
 	}
 	for (i = 0; i < 3; i++) {

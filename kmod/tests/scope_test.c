@@ -112,9 +112,17 @@ static void i1_join_waits_for_nested(struct kunit *test)
 
 enum way { BY_END, BY_BREAK, BY_CONTINUE, BY_GOTO, BY_RETURN };
 
+static void note_release(void *released)
+{
+	*(int *)released = 1;
+}
+
 static noinline int leave(enum way way, struct probe *p, int *result)
 {
+	int released = 0;
+
 	scoped_nursery(n, .name = "leave", .result = result) {
+		nursery_defer(n, note_release, &released);
 		nursery_spawn(n, &p->child);
 		switch (way) {
 		case BY_END:
@@ -125,13 +133,13 @@ static noinline int leave(enum way way, struct probe *p, int *result)
 		case BY_GOTO:
 			goto out;
 		case BY_RETURN:
-			return atomic_read(&p->dones);	/* before the join */
+			return released;	/* before the join */
 		}
 		if (way == BY_BREAK)
 			break;
 	}
 out:
-	return atomic_read(&p->dones);
+	return released;
 }
 
 static void i1_every_way_out_of_a_scope_joins(struct kunit *test)
@@ -139,13 +147,13 @@ static void i1_every_way_out_of_a_scope_joins(struct kunit *test)
 	enum way way;
 
 	for (way = BY_END; way <= BY_RETURN; way++) {
-		int result = -1, dones;
+		int result = -1, released;
 		struct probe p;
 
 		probe_init(&p, -EIO);
 		p.sleep = 10 * NSEC_PER_MSEC;
-		dones = leave(way, &p, &result);
-		KUNIT_EXPECT_EQ(test, dones, way == BY_RETURN ? 0 : 1);
+		released = leave(way, &p, &result);
+		KUNIT_EXPECT_EQ(test, released, way == BY_RETURN ? 0 : 1);
 		KUNIT_EXPECT_EQ(test, atomic_read(&p.dones), 1);
 		KUNIT_EXPECT_EQ(test, result, -EIO);
 	}
@@ -280,17 +288,18 @@ struct turn {
 	struct probe first, second;
 	struct plug *plug;
 	struct completion gate;
+	struct task_struct *joiner;
 	bool helped;
 };
 
-/* Beside the joiner: give it time to fall asleep, then end the first child. */
+/* Beside the joiner: when it sleeps, end the first child. */
 static int end_first(struct nursery_child *c)
 {
 	struct turn *t = container_of(c, struct turn, child);
 
-	nursery_sleep(c, 100 * NSEC_PER_MSEC);
+	wait_until_asleep(t->joiner);
 	complete(&t->gate);
-	t->helped = wait_for_completion_timeout(&t->second.started, 5 * HZ);
+	t->helped = wait_for_completion_timeout(&t->second.started, 60 * HZ);
 	plug_remove(t->plug);
 	return 0;
 }
@@ -308,6 +317,7 @@ static void i5_joiner_wakes_for_a_child_that_gets_its_turn(struct kunit *test)
 
 	KUNIT_ASSERT_NOT_NULL(test, t);
 	t->plug = &plug;
+	t->joiner = current;
 	init_completion(&t->gate);
 	probe_init(&t->first, 0);
 	t->first.gate = &t->gate;

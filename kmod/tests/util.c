@@ -34,9 +34,14 @@ void probe_init(struct probe *p, int ret)
 	nursery_child_init(&p->child, probe_run, probe_done);
 }
 
+bool is_asleep(struct task_struct *task)
+{
+	return READ_ONCE(task->__state) == TASK_UNINTERRUPTIBLE;
+}
+
 void wait_until_asleep(struct task_struct *task)
 {
-	while (READ_ONCE(task->__state) != TASK_UNINTERRUPTIBLE)
+	while (!is_asleep(task))
 		usleep_range(50, 100);
 }
 

@@ -13,7 +13,8 @@
 
 /* Longer than any machine needs; waited for only when a test fails. */
 #define LONG_TIME	(1000 * NSEC_PER_SEC)
-#define PROMPT_MS	2000
+/* The same, where a test goes on: it is far from LONG_TIME, and says nothing of speed. */
+#define PROMPT_MS	60000
 
 /* A child that records what happened to it. */
 struct probe {
@@ -38,7 +39,8 @@ static inline struct probe *to_probe(struct nursery_child *c)
 	return container_of(c, struct probe, child);
 }
 
-/* Wait until a task sleeps, as a joiner does that has nothing to do. */
+/* Does a task sleep, as a joiner does that has nothing to do? And wait until it does. */
+bool is_asleep(struct task_struct *task);
 void wait_until_asleep(struct task_struct *task);
 
 /* Call @fn(@arg) in a hard interrupt, and return when it has returned. */

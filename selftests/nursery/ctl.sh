@@ -123,6 +123,19 @@ nursery_of()
 	return 1
 }
 
+# has_children PID NR: it has spawned them all. Sets id as well.
+has_children()
+{
+	local line
+
+	while read -r -a line; do
+		id=${line[0]}
+		[ "${line[6]}" != "$1" ] || [ "${line[3]}" != "$2" ] || return 0
+	done < <(nurseryctl list --quiet)
+	id=
+	return 1
+}
+
 no_nursery()
 {
 	! nursery_of "$1"
@@ -301,7 +314,7 @@ end_by()
 
 	nurseryctl run sleep:60s >stdout 2>stderr &
 	pid=$!
-	eventually 10 nursery_of "$pid" || fail "it did not start"
+	eventually 10 has_children "$pid" 1 || fail "it did not start"
 	kill -s "$1" "$pid"
 	wait "$pid"
 	[ $? = "$2" ] || fail "SIG$1 does not give $2"
@@ -323,7 +336,7 @@ json()
 	start
 	nurseryctl run --quiet sleep:60s &
 	pid=$!
-	eventually 10 nursery_of "$pid" || fail "it did not start"
+	eventually 10 has_children "$pid" 1 || fail "it did not start"
 	(
 		expect_json '"sleep:1ms"' nurseryctl run --json sleep:1ms sleep:2ms &&
 		expect_json '"name": "nurseryctl"' nurseryctl tree --json &&
@@ -350,7 +363,7 @@ tree_and_list_show_a_nursery()
 	start
 	nurseryctl run --quiet sleep:60s sleep:61s &
 	pid=$!
-	eventually 10 nursery_of "$pid" || fail "it did not start"
+	eventually 10 has_children "$pid" 2 || fail "it did not start"
 	expect 0 nurseryctl tree
 	cp stdout tree
 	expect 0 nurseryctl list
@@ -370,7 +383,7 @@ cancel_from_another_process()
 	start
 	nurseryctl run sleep:60s >run.out 2>run.err &
 	pid=$!
-	eventually 10 nursery_of "$pid" || fail "it did not start"
+	eventually 10 has_children "$pid" 1 || fail "it did not start"
 	expect_error 1 'nothing' nurseryctl cancel 18446744073709551615
 	expect 0 nurseryctl cancel "$id"
 	wait "$pid"

@@ -125,7 +125,7 @@ TEST_F(life, close_of_nothing)
 TEST_F(life, sigkill_of_the_owner)
 {
 	int status, pipefd[2];
-	__u64 id = 0, start;
+	__u64 id = 0;
 	pid_t pid;
 
 	ASSERT_EQ(0, pipe(pipefd));
@@ -144,11 +144,9 @@ TEST_F(life, sigkill_of_the_owner)
 	ASSERT_EQ(sizeof(id), read(pipefd[0], &id, sizeof(id)));
 	EXPECT_TRUE(wait_children(self->watch, id, 100));
 
-	start = now_ns();
 	ASSERT_EQ(0, kill(pid, SIGKILL));
 	ASSERT_EQ(0, wait_exit(pid, SOON_MS, &status));
 	EXPECT_TRUE(WIFSIGNALED(status));
-	EXPECT_GT(2 * SEC, now_ns() - start);
 	EXPECT_EQ(0, wait_for_census(&self->before, SOON_MS));
 }
 
