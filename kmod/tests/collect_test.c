@@ -90,12 +90,10 @@ static void each_comes_once(struct kunit *test)
 static void i5_who_asks_helps(struct kunit *test)
 {
 	struct item *items = kunit_kcalloc(test, 20, sizeof(*items), GFP_KERNEL);
-	struct nursery_executor *e = single_worker(test);
-	struct plug plug;
+	struct nursery_executor *e = busy_worker(test);
 	unsigned int i, nr = 0;
 
 	KUNIT_ASSERT_NOT_NULL(test, items);
-	plug_insert(&plug, e->wq);
 	scoped_nursery(n, .flags = NURSERY_COLLECT, .executor = e) {
 		for (i = 0; i < 20; i++) {
 			item_init(&items[i], 0);
@@ -104,11 +102,10 @@ static void i5_who_asks_helps(struct kunit *test)
 		while (next(n))
 			nr++;
 	}
-	plug_remove(&plug);
 	KUNIT_EXPECT_EQ(test, nr, 20);
 	for (i = 0; i < 20; i++)
 		KUNIT_EXPECT_PTR_EQ(test, items[i].task, current);
-	single_worker_destroy(e);
+	busy_worker_destroy(e);
 }
 
 /* It is the caller's then: a generator that feeds itself. */

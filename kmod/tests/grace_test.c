@@ -65,10 +65,7 @@ static void op_begin(struct kunit *test, struct nursery *n, struct device_op *d)
 
 static struct device_op *new_ops(struct kunit *test, unsigned int nr)
 {
-	struct device_op *d = kunit_kcalloc(test, nr, sizeof(*d), GFP_KERNEL);
-
-	KUNIT_ASSERT_NOT_NULL(test, d);
-	return d;
+	return NEW(test, struct device_op, nr);
 }
 
 static void open(struct nursery *n, ktime_t grace)
@@ -272,8 +269,7 @@ static void grace_is_each_nurserys_own(struct kunit *test)
 struct stuck {
 	struct nursery_child		child;
 	struct nursery_cancel_handler	hard;
-	struct completion		registered;
-	struct completion		stopped;
+	struct rendezvous		registered;
 	int				calls;
 	int				slept;		/* what nursery_sleep() returned */
 };
@@ -283,7 +279,7 @@ static void stop(struct nursery_cancel_handler *h)
 	struct stuck *s = container_of(h, struct stuck, hard);
 
 	s->calls++;
-	complete(&s->stopped);
+	complete(&s->registered.go_on);
 }
 
 static int stuck_run(struct nursery_child *c)
@@ -291,8 +287,7 @@ static int stuck_run(struct nursery_child *c)
 	struct stuck *s = container_of(c, struct stuck, child);
 
 	nursery_on_hard_cancel(c, &s->hard, stop);
-	complete(&s->registered);
-	wait_for_completion(&s->stopped);
+	rendezvous_wait(&s->registered);
 	nursery_off_cancel(&s->hard);
 	return -ECANCELED;
 }
@@ -300,24 +295,23 @@ static int stuck_run(struct nursery_child *c)
 static void stuck_init(struct stuck *s, nursery_fn_t fn)
 {
 	*s = (struct stuck){ };
-	init_completion(&s->registered);
-	init_completion(&s->stopped);
+	rendezvous_init(&s->registered);
 	nursery_child_init(&s->child, fn, NULL);
 }
 
 static void hard_handler_of_a_function_child(struct kunit *test)
 {
-	struct stuck *s = kunit_kcalloc(test, 2, sizeof(*s), GFP_KERNEL);
+	struct stuck *s;
 	int err = 0;
 
-	KUNIT_ASSERT_NOT_NULL(test, s);
+	s = NEW(test, struct stuck, 2);
 	stuck_init(&s[0], stuck_run);
 	stuck_init(&s[1], stuck_run);
 	scoped_nursery(n, .name = "stuck", .grace = NSEC_PER_MSEC, .result = &err) {
 		nursery_spawn(n, &s[0].child);
 		nursery_spawn(n, &s[1].child);
-		wait_for_completion(&s[0].registered);
-		wait_for_completion(&s[1].registered);
+		wait_for_completion(&s[0].registered.here);
+		wait_for_completion(&s[1].registered.here);
 		/* Only one, and then all that are left. */
 		nursery_child_cancel(&s[0].child);
 		nursery_child_join(&s[0].child);
@@ -336,7 +330,7 @@ static int quick_run(struct nursery_child *c)
 	struct stuck *s = container_of(c, struct stuck, child);
 
 	nursery_on_hard_cancel(c, &s->hard, stop);
-	complete(&s->registered);
+	complete(&s->registered.here);
 	s->slept = nursery_sleep(c, LONG_TIME);
 	nursery_off_cancel(&s->hard);
 	return s->slept;
@@ -344,14 +338,14 @@ static int quick_run(struct nursery_child *c)
 
 static void hard_handler_that_is_taken_off_is_not_called(struct kunit *test)
 {
-	struct stuck *s = kunit_kzalloc(test, sizeof(*s), GFP_KERNEL);
+	struct stuck *s;
 	int err = 0;
 
-	KUNIT_ASSERT_NOT_NULL(test, s);
+	s = NEW(test, struct stuck, 1);
 	stuck_init(s, quick_run);
 	scoped_nursery(n, .name = "quick", .grace = LONG_TIME, .result = &err) {
 		nursery_spawn(n, &s->child);
-		wait_for_completion(&s->registered);
+		wait_for_completion(&s->registered.here);
 		nursery_cancel(n, -EINTR);
 	}
 	KUNIT_EXPECT_EQ(test, s->slept, -ECANCELED);
@@ -363,7 +357,7 @@ static void hard_handler_that_is_taken_off_is_not_called(struct kunit *test)
 struct shielded {
 	struct nursery_child		child;
 	struct nursery_cancel_handler	hard;
-	struct completion		up, go_on;
+	struct rendezvous		in_shield;
 	bool				cancelled_first;
 	int				calls, calls_inside, calls_after;
 };
@@ -381,8 +375,7 @@ static int shielded_run(struct nursery_child *c)
 	if (s->cancelled_first)
 		nursery_child_cancel(c);
 	nursery_shield(c);
-	complete(&s->up);
-	wait_for_completion(&s->go_on);
+	rendezvous_wait(&s->in_shield);
 	s->calls_inside = s->calls;
 	nursery_unshield(c);
 	s->calls_after = s->calls;
@@ -392,23 +385,22 @@ static int shielded_run(struct nursery_child *c)
 
 static void shield_holds_hard_handlers_back(struct kunit *test)
 {
-	struct shielded *s = kunit_kzalloc(test, sizeof(*s), GFP_KERNEL);
 	struct device_op *d = new_ops(test, 1);
+	struct shielded *s;
 	int i, err;
 
-	KUNIT_ASSERT_NOT_NULL(test, s);
+	s = NEW(test, struct shielded, 1);
 	for (i = 0; i < 2; i++) {
 		*s = (struct shielded){ .cancelled_first = i };
-		init_completion(&s->up);
-		init_completion(&s->go_on);
+		rendezvous_init(&s->in_shield);
 		nursery_child_init(&s->child, shielded_run, NULL);
 		scoped_nursery(n, .name = "shielded", .grace = GRACE, .result = &err) {
 			nursery_spawn(n, &s->child);
-			wait_for_completion(&s->up);
+			wait_for_completion(&s->in_shield.here);
 			op_begin(test, n, d);
 			nursery_cancel(n, -EINTR);
 			wait_for_completion(&d->reset);
-			complete(&s->go_on);
+			complete(&s->in_shield.go_on);
 		}
 		KUNIT_EXPECT_EQ(test, s->calls_inside, 0);
 		/* The nursery's grace is over for all of its children. */
@@ -426,7 +418,7 @@ struct asked {
 	ktime_t				slow_returns_at, hard_at;
 	int				soft_calls, slow_calls, hard_calls, calls_before;
 	int				put_on;		/* what nursery_on_hard_cancel() returned */
-	struct completion		ready, forced;
+	struct rendezvous		asked;		/* it goes on when it is forced */
 };
 
 static void ask_first(struct nursery_cancel_handler *h)
@@ -453,7 +445,7 @@ static void force(struct nursery_cancel_handler *h)
 
 	a->hard_at = ktime_get();
 	WRITE_ONCE(a->hard_calls, a->hard_calls + 1);
-	complete(&a->forced);
+	complete(&a->asked.go_on);
 	if (!a->child.fn)
 		nursery_child_complete(&a->child, -ECANCELED);
 }
@@ -471,8 +463,7 @@ static int asked_run(struct nursery_child *c)
 	struct asked *a = container_of(c, struct asked, child);
 
 	put_on_all(a);
-	complete(&a->ready);
-	wait_for_completion(&a->forced);
+	rendezvous_wait(&a->asked);
 	nursery_off_cancel(&a->slow);
 	nursery_off_cancel(&a->soft);
 	nursery_off_cancel(&a->hard);
@@ -482,17 +473,16 @@ static int asked_run(struct nursery_child *c)
 static void asked_init(struct asked *a, nursery_fn_t fn)
 {
 	*a = (struct asked){ };
-	init_completion(&a->ready);
-	init_completion(&a->forced);
+	rendezvous_init(&a->asked);
 	nursery_child_init(&a->child, fn, NULL);
 }
 
 static void ask_and_force(struct kunit *test, struct asked *a, ktime_t grace, bool external,
 			  bool alone)
 {
-	struct nursery *n = kunit_kzalloc(test, sizeof(*n), GFP_KERNEL);
+	struct nursery *n;
 
-	KUNIT_ASSERT_NOT_NULL(test, n);
+	n = NEW(test, struct nursery, 1);
 	asked_init(a, external ? NULL : asked_run);
 	nursery_init(&a->clock, NULL);
 	open(n, grace);
@@ -501,7 +491,7 @@ static void ask_and_force(struct kunit *test, struct asked *a, ktime_t grace, bo
 		put_on_all(a);
 	} else {
 		nursery_spawn(n, &a->child);
-		wait_for_completion(&a->ready);
+		wait_for_completion(&a->asked.here);
 	}
 	if (alone)
 		nursery_child_cancel(&a->child);
@@ -519,10 +509,10 @@ static void ask_and_force(struct kunit *test, struct asked *a, ktime_t grace, bo
 /* However long it takes to ask it, and then there is all of the grace. */
 static void child_is_asked_before_it_is_forced(struct kunit *test)
 {
-	struct asked *a = kunit_kzalloc(test, sizeof(*a), GFP_KERNEL);
+	struct asked *a;
 	int i;
 
-	KUNIT_ASSERT_NOT_NULL(test, a);
+	a = NEW(test, struct asked, 1);
 	for (i = 0; i < 8; i++)
 		ask_and_force(test, a, i & 1 ? NSEC_PER_MSEC : 0, i & 2, i & 4);
 }
@@ -539,10 +529,10 @@ static void ask_in_vain(struct nursery_cancel_handler *h)
 
 static void hard_handler_that_a_handler_puts_on_waits_for_it(struct kunit *test)
 {
-	struct asked *a = kunit_kzalloc(test, sizeof(*a), GFP_KERNEL);
 	struct nursery n;
+	struct asked *a;
 
-	KUNIT_ASSERT_NOT_NULL(test, a);
+	a = NEW(test, struct asked, 1);
 	asked_init(a, NULL);
 	open(&n, 0);
 	nursery_child_begin(&n, &a->child);

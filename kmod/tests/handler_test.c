@@ -222,15 +222,13 @@ static void skipped_done(struct nursery_child *c)
 
 static void i6_handlers_come_first(struct kunit *test)
 {
-	struct nursery_executor *e = single_worker(test);
+	struct nursery_executor *e = busy_worker(test);
 	struct nursery_params params = { .name = "order", .executor = e };
 	struct noted noted = { };
 	struct skipped skipped;
 	struct nursery_child c;
 	struct nursery n;
-	struct plug plug;
 
-	plug_insert(&plug, e->wq);
 	nursery_init(&n, &params);
 	begin(test, &n, &c);
 	nursery_on_cancel(&c, &noted.handler, note);
@@ -243,8 +241,7 @@ static void i6_handlers_come_first(struct kunit *test)
 	KUNIT_EXPECT_LT(test, noted.place, skipped.place);
 	nursery_child_complete(&c, 0);
 	KUNIT_EXPECT_EQ(test, nursery_join(&n), 0);
-	plug_remove(&plug);
-	single_worker_destroy(e);
+	busy_worker_destroy(e);
 }
 
 static struct kunit_case cases[] = {

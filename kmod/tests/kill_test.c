@@ -45,12 +45,11 @@ static int victim_thread(void *data)
 
 static struct victim *new_victim(struct kunit *test, unsigned int nr)
 {
-	struct victim *v = kunit_kzalloc(test, sizeof(*v), GFP_KERNEL);
+	struct victim *v;
 	unsigned int i;
 
-	KUNIT_ASSERT_NOT_NULL(test, v);
-	v->p = kunit_kcalloc(test, nr, sizeof(*v->p), GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, v->p);
+	v = NEW(test, struct victim, 1);
+	v->p = NEW(test, struct probe, nr);
 	v->nr = nr;
 	for (i = 0; i < nr; i++) {
 		probe_init(&v->p[i], 0);
@@ -72,6 +71,17 @@ static void start_victim(struct kunit *test, struct victim *v)
 	wait_for_completion(&v->spawned);
 }
 
+/* Kill it when its children have started: one that has not never would. */
+static void kill_victim(struct kunit *test, struct victim *v)
+{
+	unsigned int i;
+
+	start_victim(test, v);
+	for (i = 0; i < v->nr; i++)
+		wait_for_completion(&v->p[i].started);
+	send_sig(SIGKILL, v->task, 1);
+}
+
 /* Its thread has returned from the join. */
 static void end_victim(struct kunit *test, struct victim *v)
 {
@@ -87,10 +97,7 @@ static void kill_ends_a_join_that_sleeps(struct kunit *test)
 	int i;
 
 	v->params.flags = NURSERY_NO_HELP;
-	start_victim(test, v);
-	for (i = 0; i < 3; i++)
-		wait_for_completion(&v->p[i].started);
-	send_sig(SIGKILL, v->task, 1);
+	kill_victim(test, v);
 	end_victim(test, v);
 	KUNIT_EXPECT_EQ(test, v->result, -EINTR);
 	for (i = 0; i < 3; i++)
@@ -145,24 +152,19 @@ static void kill_is_noticed_in_a_child_that_the_joiner_runs(struct kunit *test)
 	static const nursery_fn_t fns[] = {
 		probe_run, wait_in_event, wait_in_completion, wait_in_loop, wait_in_nested
 	};
-	struct nursery_executor *e = single_worker(test);
+	struct nursery_executor *e = busy_worker(test);
 	struct victim *v;
-	struct plug plug;
 	int i;
 
-	plug_insert(&plug, e->wq);
 	for (i = 0; i < ARRAY_SIZE(fns); i++) {
 		v = new_victim(test, 1);
 		v->params.executor = e;
 		nursery_child_init(&v->p->child, fns[i], probe_done);
-		start_victim(test, v);
-		wait_for_completion(&v->p->started);
-		send_sig(SIGKILL, v->task, 1);
+		kill_victim(test, v);
 		end_victim(test, v);
 		KUNIT_EXPECT_EQ_MSG(test, v->result, -EINTR, "wait %d", i);
 	}
-	plug_remove(&plug);
-	single_worker_destroy(e);
+	busy_worker_destroy(e);
 }
 
 static atomic_t ran;
@@ -177,22 +179,19 @@ static int kill_oneself(struct nursery_child *c)
 /* Children that do not look: the joiner does, between them. */
 static void kill_is_noticed_between_children(struct kunit *test)
 {
-	struct nursery_executor *e = single_worker(test);
+	struct nursery_executor *e = busy_worker(test);
 	struct victim *v = new_victim(test, MANY);
-	struct plug plug;
 	int i;
 
 	atomic_set(&ran, 0);
-	plug_insert(&plug, e->wq);
 	v->params.executor = e;
 	for (i = 0; i < MANY; i++)
 		nursery_child_init(&v->p[i].child, kill_oneself, probe_done);
 	start_victim(test, v);
 	end_victim(test, v);
-	plug_remove(&plug);
+	busy_worker_destroy(e);
 	KUNIT_EXPECT_EQ(test, v->result, -EINTR);
 	KUNIT_EXPECT_LT(test, atomic_read(&ran), MANY);
-	single_worker_destroy(e);
 }
 
 /* Sees the cancel, and goes on until it is let go. */
@@ -223,10 +222,7 @@ static void killed_join_still_waits(struct kunit *test)
 		nursery_child_init(&v->p->child, obstinate_run, probe_done);
 		v->p->gate = &gate;
 		v->p->ret = results[i];
-		start_victim(test, v);
-		/* If it had not started it never would. */
-		wait_for_completion(&v->p->started);
-		send_sig(SIGKILL, v->task, 1);
+		kill_victim(test, v);
 		wait_for_completion(&obstinate_saw);
 		/* Once more: nobody listens now. */
 		send_sig(SIGKILL, v->task, 1);
@@ -242,22 +238,18 @@ static void killed_join_still_waits(struct kunit *test)
 static void plain_join_is_not_killed(struct kunit *test)
 {
 	static const nursery_fn_t fns[] = { probe_run, wait_in_event, wait_in_completion };
-	struct nursery_executor *e = single_worker(test);
+	struct nursery_executor *e = busy_worker(test);
 	DECLARE_COMPLETION_ONSTACK(gate);
 	struct victim *v;
-	struct plug plug;
 	int i;
 
-	plug_insert(&plug, e->wq);
 	for (i = 0; i < ARRAY_SIZE(fns); i++) {
 		v = new_victim(test, 1);
 		v->params.executor = e;
 		v->join = nursery_join;
 		v->p->sleep = 50 * NSEC_PER_MSEC;
 		nursery_child_init(&v->p->child, fns[i], probe_done);
-		start_victim(test, v);
-		wait_for_completion(&v->p->started);
-		send_sig(SIGKILL, v->task, 1);
+		kill_victim(test, v);
 		/* Time to make a mistake. */
 		msleep(20);
 		WRITE_ONCE(let_go, true);
@@ -268,17 +260,14 @@ static void plain_join_is_not_killed(struct kunit *test)
 		WRITE_ONCE(let_go, false);
 		reinit_completion(&let_go_too);
 	}
-	plug_remove(&plug);
-	single_worker_destroy(e);
+	busy_worker_destroy(e);
 
 	v = new_victim(test, 1);
 	v->params.flags = NURSERY_NO_HELP;
 	v->join = nursery_join;
 	v->p->sleep = 0;
 	v->p->gate = &gate;
-	start_victim(test, v);
-	wait_for_completion(&v->p->started);
-	send_sig(SIGKILL, v->task, 1);
+	kill_victim(test, v);
 	complete(&gate);
 	end_victim(test, v);
 	KUNIT_EXPECT_EQ(test, v->result, 0);

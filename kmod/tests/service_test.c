@@ -159,20 +159,17 @@ static void service_may_end_early(struct kunit *test)
 /* Its executor is busy until after the join: it is stopped before it started. */
 static void service_that_never_started(struct kunit *test)
 {
-	struct nursery_executor *e = single_worker(test);
+	struct nursery_executor *e = busy_worker(test);
 	struct probe service;
-	struct plug plug;
 	int err = -1;
 
 	service_init(&service);
-	plug_insert(&plug, e->wq);
 	scoped_nursery(n, .executor = e, .result = &err)
 		nursery_spawn(n, &service.child);
-	plug_remove(&plug);
 	KUNIT_EXPECT_EQ(test, err, 0);
 	KUNIT_EXPECT_EQ(test, atomic_read(&service.runs), 0);
 	KUNIT_EXPECT_EQ(test, atomic_read(&service.dones), 1);
-	single_worker_destroy(e);
+	busy_worker_destroy(e);
 }
 
 static void service_takes_no_place(struct kunit *test)

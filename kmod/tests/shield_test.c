@@ -9,8 +9,7 @@
 struct shielded {
 	struct nursery_child		child;
 	struct nursery_cancel_handler	handler;
-	struct completion		up;		/* the shield is ... */
-	struct completion		go_on;		/* ... and may go */
+	struct rendezvous		in_shield;
 	unsigned int			levels;
 	struct nursery			*own;		/* where it was spawned */
 	struct task_struct		*task;
@@ -44,8 +43,7 @@ static int shielded_run(struct nursery_child *c)
 	nursery_on_cancel(c, &s->handler, count_call);
 	for (i = 0; i < s->levels; i++)
 		nursery_shield(c);
-	complete(&s->up);
-	wait_for_completion(&s->go_on);
+	rendezvous_wait(&s->in_shield);
 	s->seen_inside = nursery_child_cancelled(c);
 	s->slept_inside = nursery_sleep(c, NSEC_PER_MSEC);
 	s->calls_inside = s->calls;
@@ -64,11 +62,10 @@ static int shielded_run(struct nursery_child *c)
 
 static struct shielded *new_shielded(struct kunit *test, unsigned int levels)
 {
-	struct shielded *s = kunit_kzalloc(test, sizeof(*s), GFP_KERNEL);
+	struct shielded *s;
 
-	KUNIT_ASSERT_NOT_NULL(test, s);
-	init_completion(&s->up);
-	init_completion(&s->go_on);
+	s = NEW(test, struct shielded, 1);
+	rendezvous_init(&s->in_shield);
 	s->levels = levels;
 	nursery_child_init(&s->child, shielded_run, NULL);
 	return s;
@@ -86,6 +83,22 @@ static void expect_put_off(struct kunit *test, const struct shielded *s)
 	KUNIT_EXPECT_PTR_EQ(test, s->caller, s->task);
 }
 
+/* Cancel @s by @cancel when it is in its shield. Return: what the join says. */
+static int cancel_in_shield(struct shielded *s,
+			    void (*cancel)(struct nursery *n, struct nursery_child *c))
+{
+	int err = -1;
+
+	scoped_nursery(n, .name = "shield", .result = &err) {
+		s->own = n;
+		nursery_spawn(n, &s->child);
+		wait_for_completion(&s->in_shield.here);
+		cancel(n, &s->child);
+		complete(&s->in_shield.go_on);
+	}
+	return err;
+}
+
 static void i3_shield_puts_a_cancel_off(struct kunit *test)
 {
 	struct shielded *s = new_shielded(test, 1);
@@ -98,11 +111,11 @@ static void i3_shield_puts_a_cancel_off(struct kunit *test)
 		s->own = n;
 		nursery_spawn(n, &sibling.child);
 		nursery_spawn(n, &s->child);
-		wait_for_completion(&s->up);
+		wait_for_completion(&s->in_shield.here);
 		nursery_cancel(n, -EINTR);
 		KUNIT_EXPECT_TRUE(test, nursery_cancelled(n));
 		KUNIT_EXPECT_FALSE(test, nursery_child_cancelled(&s->child));
-		complete(&s->go_on);
+		complete(&s->in_shield.go_on);
 	}
 	expect_put_off(test, s);
 	/* The nursery is cancelled all the same, and so is who is not shielded. */
@@ -112,23 +125,19 @@ static void i3_shield_puts_a_cancel_off(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, err, -EINTR);
 }
 
+static void cancel_child_twice(struct nursery *n, struct nursery_child *c)
+{
+	nursery_child_cancel(c);
+	nursery_child_cancel(c);
+}
+
 static void i3_shield_puts_the_cancel_of_one_child_off(struct kunit *test)
 {
 	struct shielded *s = new_shielded(test, 1);
-	int err = -1;
 
-	scoped_nursery(n, .name = "shield", .result = &err) {
-		s->own = n;
-		nursery_spawn(n, &s->child);
-		wait_for_completion(&s->up);
-		nursery_child_cancel(&s->child);
-		nursery_child_cancel(&s->child);
-		KUNIT_EXPECT_FALSE(test, nursery_child_cancelled(&s->child));
-		complete(&s->go_on);
-	}
+	KUNIT_EXPECT_EQ(test, cancel_in_shield(s, cancel_child_twice), 0);
 	expect_put_off(test, s);
 	KUNIT_EXPECT_EQ(test, s->spawned_inside, 0);
-	KUNIT_EXPECT_EQ(test, err, 0);
 }
 
 static void i3_shield_puts_a_cancel_from_above_off(struct kunit *test)
@@ -140,9 +149,9 @@ static void i3_shield_puts_a_cancel_from_above_off(struct kunit *test)
 		scoped_nursery(n, .name = "shield", .outer = outer, .result = &err) {
 			s->own = n;
 			nursery_spawn(n, &s->child);
-			wait_for_completion(&s->up);
+			wait_for_completion(&s->in_shield.here);
 			nursery_cancel(outer, -EINTR);
-			complete(&s->go_on);
+			complete(&s->in_shield.go_on);
 		}
 	}
 	expect_put_off(test, s);
@@ -150,20 +159,17 @@ static void i3_shield_puts_a_cancel_from_above_off(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, outer_err, -EINTR);
 }
 
+static void cancel_nursery(struct nursery *n, struct nursery_child *c)
+{
+	nursery_cancel(n, -EINTR);
+}
+
 static void i3_shields_nest(struct kunit *test)
 {
 	struct shielded *s = new_shielded(test, 255);
-	int err = 0;
 
-	scoped_nursery(n, .name = "shield", .result = &err) {
-		s->own = n;
-		nursery_spawn(n, &s->child);
-		wait_for_completion(&s->up);
-		nursery_cancel(n, -EINTR);
-		complete(&s->go_on);
-	}
+	KUNIT_EXPECT_EQ(test, cancel_in_shield(s, cancel_nursery), -EINTR);
 	expect_put_off(test, s);
-	KUNIT_EXPECT_EQ(test, err, -EINTR);
 }
 
 static void shield_without_a_cancel_leaves_no_trace(struct kunit *test)
@@ -171,7 +177,7 @@ static void shield_without_a_cancel_leaves_no_trace(struct kunit *test)
 	struct shielded *s = new_shielded(test, 3);
 	int err = -1;
 
-	complete(&s->go_on);
+	complete(&s->in_shield.go_on);
 	scoped_nursery(n, .name = "shield", .result = &err) {
 		s->own = n;
 		nursery_spawn(n, &s->child);
@@ -190,20 +196,17 @@ static void cancel_in_hardirq(void *n)
 	nursery_cancel(n, -EINTR);
 }
 
+static void cancel_from_hardirq(struct nursery *n, struct nursery_child *c)
+{
+	run_in_hardirq(cancel_in_hardirq, n);
+}
+
 static void i8_cancel_from_hard_interrupt_is_put_off(struct kunit *test)
 {
 	struct shielded *s = new_shielded(test, 1);
-	int err = 0;
 
-	scoped_nursery(n, .name = "shield", .result = &err) {
-		s->own = n;
-		nursery_spawn(n, &s->child);
-		wait_for_completion(&s->up);
-		run_in_hardirq(cancel_in_hardirq, n);
-		complete(&s->go_on);
-	}
+	KUNIT_EXPECT_EQ(test, cancel_in_shield(s, cancel_from_hardirq), -EINTR);
 	expect_put_off(test, s);
-	KUNIT_EXPECT_EQ(test, err, -EINTR);
 }
 
 /* A child that is cancelled first, and cleans up then. */
@@ -262,10 +265,10 @@ static int cleaner_run(struct nursery_child *c)
 
 static void i3_cancelled_child_cleans_up_in_its_shield(struct kunit *test)
 {
-	struct cleaner *l = kunit_kzalloc(test, sizeof(*l), GFP_KERNEL);
+	struct cleaner *l;
 	int err = 0;
 
-	KUNIT_ASSERT_NOT_NULL(test, l);
+	l = NEW(test, struct cleaner, 1);
 	init_completion(&l->started);
 	probe_init(&l->helper, 0);
 	l->helper.sleep = NSEC_PER_MSEC;
@@ -296,7 +299,7 @@ static void i3_cancelled_child_cleans_up_in_its_shield(struct kunit *test)
 struct tree {
 	struct nursery_child	child;
 	struct nursery		*own;
-	struct completion	up, go_on;
+	struct rendezvous	in_shield;
 	struct nursery		before;		/* opened before the shield */
 	struct nursery		below;		/* that one is its outer */
 	struct nursery		within;		/* opened after the cancel */
@@ -329,8 +332,7 @@ static int tree_run(struct nursery_child *c)
 	nursery_spawn(&t->below, &t->far.child);
 	wait_for_completion(&t->far.started);
 	nursery_shield(c);
-	complete(&t->up);
-	wait_for_completion(&t->go_on);
+	rendezvous_wait(&t->in_shield);
 	nursery_init(&t->within, &by_child);
 	t->spawned = nursery_spawn(&t->within, &t->near.child);
 	wait_for_completion(&t->near.started);
@@ -345,11 +347,10 @@ static int tree_run(struct nursery_child *c)
 
 static struct tree *new_tree(struct kunit *test)
 {
-	struct tree *t = kunit_kzalloc(test, sizeof(*t), GFP_KERNEL);
+	struct tree *t;
 
-	KUNIT_ASSERT_NOT_NULL(test, t);
-	init_completion(&t->up);
-	init_completion(&t->go_on);
+	t = NEW(test, struct tree, 1);
+	rendezvous_init(&t->in_shield);
 	probe_init(&t->far, 0);
 	probe_init(&t->near, 0);
 	t->far.sleep = LONG_TIME;
@@ -383,13 +384,13 @@ static void i3_shield_shelters_all_that_is_below(struct kunit *test)
 		nursery_init(&older, &params);
 		t->own = n;
 		nursery_spawn(n, &t->child);
-		wait_for_completion(&t->up);
+		wait_for_completion(&t->in_shield.here);
 		nursery_init(&younger, &params);
 		nursery_cancel(n, -EINTR);
 		/* The walk passes by what is sheltered, and goes on. */
 		KUNIT_EXPECT_TRUE(test, nursery_cancelled(&older));
 		KUNIT_EXPECT_TRUE(test, nursery_cancelled(&younger));
-		complete(&t->go_on);
+		complete(&t->in_shield.go_on);
 		nursery_child_join(&t->child);
 		nursery_join(&younger);
 		nursery_join(&older);
@@ -408,9 +409,9 @@ static void i3_shield_shelters_from_the_cancel_of_one_child(struct kunit *test)
 	scoped_nursery(n, .name = "tree", .result = &err) {
 		t->own = n;
 		nursery_spawn(n, &t->child);
-		wait_for_completion(&t->up);
+		wait_for_completion(&t->in_shield.here);
 		nursery_child_cancel(&t->child);
-		complete(&t->go_on);
+		complete(&t->in_shield.go_on);
 	}
 	expect_sheltered(test, t);
 	KUNIT_EXPECT_FALSE(test, t->cancelled[3]);
@@ -463,11 +464,11 @@ static int own_cancel_run(struct nursery_child *c)
 
 static void i3_nursery_in_a_shield_has_its_own_cancel(struct kunit *test)
 {
-	struct own_cancel *o = kunit_kzalloc(test, sizeof(*o), GFP_KERNEL);
+	struct own_cancel *o;
 	ktime_t deadline = ktime_add(ktime_get(), LONG_TIME);
 	int err = 0;
 
-	KUNIT_ASSERT_NOT_NULL(test, o);
+	o = NEW(test, struct own_cancel, 1);
 	probe_init(&o->by_cancel, 0);
 	o->by_cancel.sleep = LONG_TIME;
 	probe_init(&o->by_deadline, 0);
@@ -496,22 +497,19 @@ static void i3_nursery_in_a_shield_has_its_own_cancel(struct kunit *test)
 }
 
 /* The deadline of what is above passes while the shield is up. */
+static void let_deadline_pass(struct nursery *n, struct nursery_child *c)
+{
+	nursery_set_deadline(n, ktime_get());
+	while (!nursery_cancelled(n))
+		msleep(20);
+}
+
 static void deadline_in_a_shield_is_put_off(struct kunit *test)
 {
 	struct shielded *s = new_shielded(test, 1);
-	int err = 0;
 
-	scoped_nursery(n, .name = "shield", .result = &err) {
-		s->own = n;
-		nursery_spawn(n, &s->child);
-		wait_for_completion(&s->up);
-		nursery_set_deadline(n, ktime_get());
-		while (!nursery_cancelled(n))
-			msleep(20);
-		complete(&s->go_on);
-	}
+	KUNIT_EXPECT_EQ(test, cancel_in_shield(s, let_deadline_pass), -ETIMEDOUT);
 	expect_put_off(test, s);
-	KUNIT_EXPECT_EQ(test, err, -ETIMEDOUT);
 }
 
 /* Shields go up and down all the time; the cancel comes in between, or within. */
@@ -555,10 +553,10 @@ static int flicker_run(struct nursery_child *c)
 
 static void shield_and_cancel_race(struct kunit *test)
 {
-	struct flicker *f = kunit_kzalloc(test, sizeof(*f), GFP_KERNEL);
+	struct flicker *f;
 	int i, err;
 
-	KUNIT_ASSERT_NOT_NULL(test, f);
+	f = NEW(test, struct flicker, 1);
 	for (i = 0; i < 300; i++) {
 		err = -1;
 		*f = (struct flicker){ };

@@ -126,13 +126,11 @@ static void try_spawn_without_a_bound_is_a_spawn(struct kunit *test)
 /* Children that have been queued by nursery_spawn() come first; a cancelled one does not. */
 static void try_spawn_counts_those_that_wait(struct kunit *test)
 {
-	struct nursery_executor *e = single_worker(test);
+	struct nursery_executor *e = busy_worker(test);
 	DECLARE_COMPLETION_ONSTACK(gate);
 	struct probe *p = new_probes(test, &gate);
-	struct plug plug;
 	int i, err = -1;
 
-	plug_insert(&plug, e->wq);
 	scoped_nursery(n, .name = "queue", .executor = e, .max_active = BOUND, .result = &err) {
 		/* None of them starts, but for the join. */
 		for (i = 0; i < BOUND + 1; i++)
@@ -145,8 +143,7 @@ static void try_spawn_counts_those_that_wait(struct kunit *test)
 		complete_all(&gate);
 	}
 	KUNIT_EXPECT_EQ(test, err, 0);
-	plug_remove(&plug);
-	single_worker_destroy(e);
+	busy_worker_destroy(e);
 }
 
 /* From its done() on a child has no place any more: it may hand it on. */

@@ -45,6 +45,26 @@ void wait_until_asleep(struct task_struct *task)
 		usleep_range(50, 100);
 }
 
+void *zeroed(struct kunit *test, size_t nr, size_t size)
+{
+	void *array = kunit_kcalloc(test, nr, size, GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, array);
+	return array;
+}
+
+void rendezvous_init(struct rendezvous *r)
+{
+	init_completion(&r->here);
+	init_completion(&r->go_on);
+}
+
+void rendezvous_wait(struct rendezvous *r)
+{
+	complete(&r->here);
+	wait_for_completion(&r->go_on);
+}
+
 struct hardirq_call {
 	struct irq_work work;
 	void (*fn)(void *arg);
@@ -114,4 +134,27 @@ void plug_remove(struct plug *p)
 	complete(&p->removed);
 	flush_work(&p->work);
 	destroy_work_on_stack(&p->work);
+}
+
+struct busy_worker {
+	struct nursery_executor	executor;
+	struct plug		plug;
+};
+
+struct nursery_executor *busy_worker(struct kunit *test)
+{
+	struct workqueue_struct *wq = alloc_ordered_workqueue("nursery_kunit", 0);
+	struct busy_worker *b;
+
+	KUNIT_ASSERT_NOT_NULL(test, wq);
+	b = NEW(test, struct busy_worker, 1);
+	nursery_executor_init_wq(&b->executor, wq);
+	plug_insert(&b->plug, wq);
+	return &b->executor;
+}
+
+void busy_worker_destroy(struct nursery_executor *e)
+{
+	plug_remove(&container_of(e, struct busy_worker, executor)->plug);
+	destroy_workqueue(e->wq);
 }

@@ -43,6 +43,19 @@ static inline struct probe *to_probe(struct nursery_child *c)
 bool is_asleep(struct task_struct *task);
 void wait_until_asleep(struct task_struct *task);
 
+/* An array of zeroes, which goes with the test. If there is no memory the test fails here. */
+void *zeroed(struct kunit *test, size_t nr, size_t size);
+#define NEW(test, type, nr)	((type *)zeroed(test, nr, sizeof(type)))
+
+/* Where a child says that it is there, and waits until the test lets it go on. */
+struct rendezvous {
+	struct completion	here;
+	struct completion	go_on;
+};
+
+void rendezvous_init(struct rendezvous *r);
+void rendezvous_wait(struct rendezvous *r);	/* the child */
+
 /* Call @fn(@arg) in a hard interrupt, and return when it has returned. */
 void run_in_hardirq(void (*fn)(void *arg), void *arg);
 
@@ -56,6 +69,10 @@ bool fail_next_allocation(void);
 /* An executor with a single worker, and the end of it. */
 struct nursery_executor *single_worker(struct kunit *test);
 void single_worker_destroy(struct nursery_executor *e);
+
+/* The same, and the worker is busy until the end. */
+struct nursery_executor *busy_worker(struct kunit *test);
+void busy_worker_destroy(struct nursery_executor *e);
 
 /* Something on the stack that keeps a worker of a workqueue busy until it is removed. */
 struct plug {
