@@ -8,6 +8,7 @@
 
 #include <linux/hrtimer.h>
 #include <linux/kthread.h>
+#include <linux/module.h>
 #include <linux/version.h>
 #include <linux/workqueue.h>
 
@@ -32,6 +33,13 @@ static inline void hrtimer_setup_on_stack(struct hrtimer *timer,
 /* Up to then the worker's thread is started where it is created. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 14, 0)
 #define kthread_run_worker kthread_create_worker
+#endif
+
+/* The name of a namespace is a string from then on. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
+#define NURSERY_IMPORT_NS(ns) MODULE_IMPORT_NS(ns)
+#else
+#define NURSERY_IMPORT_NS(ns) MODULE_IMPORT_NS(#ns)
 #endif
 
 /* An enumerator where it exists, and the default where it does not. */

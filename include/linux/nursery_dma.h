@@ -9,10 +9,13 @@
 #define _LINUX_NURSERY_DMA_H
 
 #include <linux/dma-direction.h>
+#include <linux/err.h>
+#include <linux/kconfig.h>
 #include <linux/nursery_resource.h>
 #include <linux/types.h>
 
 struct device;
+struct dma_buf;
 struct dma_pool;
 struct page;
 struct sg_table;
@@ -56,6 +59,37 @@ struct nursery_dma *nursery_dma_map_table(struct nursery *n, struct device *dev,
 					  struct sg_table *sgt, enum dma_data_direction dir);
 int nursery_dma_map_sgtable(struct nursery *n, struct device *dev, struct sg_table *sgt,
 			    enum dma_data_direction dir);
+struct nursery_dma *nursery_dma_map_user(struct nursery *n, struct device *dev,
+					 void __user *addr, size_t size,
+					 enum dma_data_direction dir);
+
+#if IS_ENABLED(CONFIG_DMA_SHARED_BUFFER)
+struct nursery_dma *nursery_dma_alloc_shareable(struct nursery *n, struct device *dev,
+						size_t size, enum dma_data_direction dir,
+						gfp_t gfp);
+struct dma_buf *nursery_dma_export(struct nursery_dma *buf, int flags);
+struct nursery_dma *nursery_dma_import(struct nursery *n, struct device *dev,
+				       struct dma_buf *dmabuf, enum dma_data_direction dir);
+#else
+static inline struct nursery_dma *
+nursery_dma_alloc_shareable(struct nursery *n, struct device *dev, size_t size,
+			    enum dma_data_direction dir, gfp_t gfp)
+{
+	return ERR_PTR(-EOPNOTSUPP);
+}
+
+static inline struct dma_buf *nursery_dma_export(struct nursery_dma *buf, int flags)
+{
+	return ERR_PTR(-EOPNOTSUPP);
+}
+
+static inline struct nursery_dma *nursery_dma_import(struct nursery *n, struct device *dev,
+						     struct dma_buf *dmabuf,
+						     enum dma_data_direction dir)
+{
+	return ERR_PTR(-EOPNOTSUPP);
+}
+#endif
 
 void nursery_dma_sync_for_cpu(struct nursery_dma *buf);
 void nursery_dma_sync_for_device(struct nursery_dma *buf);

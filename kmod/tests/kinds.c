@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* DMA memory of each kind: see kinds.h. */
+#include <linux/dma-buf.h>
 #include <linux/dma-mapping.h>
 #include <linux/dmapool.h>
+#include <linux/fcntl.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
 
@@ -39,6 +41,47 @@ static struct nursery_dma *table(struct nursery *n, struct kind_material *m)
 	return nursery_dma_map_table(n, m->dev, &m->table, m->dir);
 }
 
+#if IS_ENABLED(CONFIG_DMA_SHARED_BUFFER)
+static struct nursery_dma *shareable(struct nursery *n, struct kind_material *m)
+{
+	return nursery_dma_alloc_shareable(n, m->dev, KIND_SIZE, m->dir, m->gfp);
+}
+
+static struct nursery_dma *imported(struct nursery *n, struct kind_material *m)
+{
+	return nursery_dma_import(n, m->dev, m->dmabuf, m->dir);
+}
+
+/* From a scope of its own, that has ended when this returns. */
+static struct dma_buf *exported(struct kind_material *m)
+{
+	struct dma_buf *dmabuf = NULL;
+
+	scoped_nursery(n, .name = "exporter") {
+		struct nursery_dma *buf = shareable(n, m);
+
+		if (!IS_ERR(buf))
+			dmabuf = nursery_dma_export(buf, O_RDWR);
+	}
+	return IS_ERR(dmabuf) ? NULL : dmabuf;
+}
+
+static void put_exported(struct dma_buf *dmabuf)
+{
+	dma_buf_put(dmabuf);
+}
+#else
+/* Not put anywhere, just not none. */
+static struct dma_buf *exported(struct kind_material *m)
+{
+	return ERR_PTR(-EOPNOTSUPP);
+}
+
+static void put_exported(struct dma_buf *dmabuf)
+{
+}
+#endif
+
 const struct kind kinds[] = {
 	{ "coherent", coherent, KIND_SIZE, .zeroed = true },
 	{ "noncontiguous", noncontiguous, KIND_SIZE, .streaming = true, .in_segments = true,
@@ -47,6 +90,12 @@ const struct kind kinds[] = {
 	{ "single", single, KIND_SIZE, .streaming = true },
 	{ "page", page, PAGE_SIZE - 8, .streaming = true },
 	{ "sgtable", table, KIND_SIZE, .streaming = true, .in_segments = true, .no_cpu = true },
+#if IS_ENABLED(CONFIG_DMA_SHARED_BUFFER)
+	{ "shareable", shareable, KIND_SIZE, .streaming = true, .in_segments = true,
+	  .zeroed = true },
+	{ "imported", imported, KIND_SIZE, .streaming = true, .in_segments = true,
+	  .no_cpu = true, .not_synced = true },
+#endif
 };
 
 const unsigned int nr_kinds = ARRAY_SIZE(kinds);
@@ -55,6 +104,8 @@ void kind_material_free(struct kind_material *m)
 {
 	int i;
 
+	if (m->dmabuf)
+		put_exported(m->dmabuf);
 	dma_pool_destroy(m->pool);
 	sg_free_table(&m->table);
 	for (i = 0; i < KIND_PAGES; i++)
@@ -91,7 +142,8 @@ struct kind_material *kind_material(struct kunit *test)
 	m->pool = dma_pool_create("nursery_kunit", m->dev, POOLED, 8, 0);
 	m->dir = DMA_BIDIRECTIONAL;
 	m->gfp = GFP_KERNEL;
-	if (err || !all || !m->page || !m->memory || !m->pool ||
+	m->dmabuf = exported(m);
+	if (err || !all || !m->page || !m->memory || !m->pool || !m->dmabuf ||
 	    sg_alloc_table_from_pages(&m->table, m->pages, KIND_PAGES, 0, KIND_SIZE, GFP_KERNEL)) {
 		kind_material_free(m);
 		KUNIT_FAIL(test, "cannot have what the kinds are made of");

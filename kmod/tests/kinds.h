@@ -25,6 +25,7 @@ struct kind_material {
 	struct sg_table		table;		/* of @pages */
 	struct dma_pool		*pool;
 	void			*memory;	/* KIND_SIZE bytes */
+	struct dma_buf		*dmabuf;	/* its scope is no more */
 	enum dma_data_direction	dir;
 	gfp_t			gfp;
 };
@@ -37,6 +38,7 @@ struct kind {
 	bool in_segments;
 	bool no_cpu;		/* no address for the kernel */
 	bool zeroed;
+	bool not_synced;	/* by the nursery */
 };
 
 extern const struct kind kinds[];
