@@ -67,7 +67,7 @@ static __always_inline int child_admit(struct nursery *n, struct nursery_child *
 		return err;
 	}
 	WRITE_ONCE(c->result, 0);
-	atomic_set(&c->state, phase | (old & CHILD_SERVICE));
+	atomic_set(&c->state, phase | (old & (CHILD_SERVICE | CHILD_BORROWS)));
 	trace_nursery_spawn(n, c);
 	return 0;
 }

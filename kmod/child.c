@@ -340,6 +340,9 @@ bool nursery_child_finish(struct nursery *n, struct nursery_child *c, int result
 	int old = atomic_read(&c->state), stays;
 	bool collect;
 
+	/* Before it has visibly finished, and after its handlers. */
+	if (unlikely(old & CHILD_BORROWS))
+		nursery_loans_end(n, c);
 	do {
 		if (old & CHILD_HELD)
 			return false;
@@ -518,18 +521,19 @@ static void skip(struct nursery *n, struct nursery_child *c)
  */
 int nursery_child_skip(struct nursery *n, struct nursery_child *c, unsigned long from)
 {
-	int err;
+	int err, old;
 
 	err = nursery_debug_spawn(n, c, from);
 	if (err)
 		return err;
-	if (!child_may_be_spawned(atomic_read(&c->state)))
+	old = atomic_read(&c->state);
+	if (!child_may_be_spawned(old))
 		return -EBUSY;
 	WRITE_ONCE(c->nursery, n);
 	c->handlers = NULL;
 	c->pins = 0;
 	/* Pairs with the acquire of who looks at the child, as in admit(). */
-	atomic_set_release(&c->state, CHILD_LIVE);
+	atomic_set_release(&c->state, CHILD_LIVE | (old & CHILD_BORROWS));
 	trace_nursery_spawn(n, c);
 	skip(n, c);
 	return 0;

@@ -48,6 +48,7 @@ struct nursery_dma *nursery_dma_new(size_t bytes, struct device *dev, size_t siz
 	buf->dev = get_device(dev);
 	buf->size = size;
 	buf->dir = dir;
+	raw_spin_lock_init(&buf->lock);
 	return buf;
 }
 
@@ -81,6 +82,7 @@ struct nursery_dma *nursery_dma_own(struct nursery *n, struct nursery_dma *buf,
 	int err;
 
 	buf->resource.type = &kind->type;
+	buf->nursery = n;
 	err = nursery_own(n, &buf->resource, &kind->type);
 	if (err) {
 		free_buffer(buf);

@@ -21,6 +21,8 @@
  *	looking at what workers have. An executor's submit() and retract() are called
  *	with it held.
  *
+ * buf->lock of a struct nursery_dma, and inside it that of a bucket: loans. See dma_lend.c.
+ *
  * No callback of a user (a child's function, done(), a cancel handler, a
  * release action) is called with any of them held.
  */
@@ -147,13 +149,14 @@ enum nursery_child_state {
 	CHILD_TOLD	= BIT(13),	/* has been run again, or will be, to see the cancel */
 	CHILD_ASIDE	= BIT(14),	/* parked, in nursery->spared; nursery->lock */
 	CHILD_ABANDONED	= BIT(15),	/* completed in the hardware's stead; DONE, too */
-	CHILD_SHIELD	= BIT(16),	/* one of them ... */
+	CHILD_BORROWS	= BIT(16),	/* it may have loans: see dma_lend.c */
+	CHILD_SHIELD	= BIT(17),	/* one of them ... */
 	CHILD_SHIELDS	= 0xff * CHILD_SHIELD,	/* ... of so many at most */
-	/* From BIT(24) on: how many nurseries are open that it opened, modulo 256. */
+	/* From BIT(25) on: how many nurseries are open that it opened, modulo 128. */
 };
 
 /* In child->state: one nursery that the child opened, as .parent, and that is not joined */
-#define CHILD_OPENED		BIT(24)
+#define CHILD_OPENED		BIT(25)
 
 static inline unsigned int child_nr_open(int state)
 {
@@ -541,6 +544,11 @@ void nursery_timer_end(struct nursery *n);
 
 /* resource.c */
 void nursery_release_all(struct nursery *n, bool stopped);
+void nursery_release_early(struct nursery *n, struct nursery_resource *r);
+
+/* dma_lend.c */
+void nursery_loans_end(const struct nursery *n, struct nursery_child *c);
+bool nursery_dma_is_safe(struct nursery_resource *r);
 
 /* quiesce.c */
 ktime_t nursery_stuck_at(const struct nursery *n);

@@ -365,6 +365,8 @@ bool nursery_has_stopped(struct nursery *n)
 		state |= NURSERY_UNSTOPPED;
 	if (likely(!(state & NURSERY_UNSTOPPED)))
 		return true;
+	/* For deferred actions that release a buffer. */
+	atomic64_or(NURSERY_UNSTOPPED, &n->state);
 	/* Read by its joiner, who comes after us. */
 	up = nursery_up(n);
 	if (up)

@@ -2,7 +2,7 @@
 /*
  * What a scope owns: a stack of resources, released after the join.
  *
- * Pushed under nursery->lock while the nursery is open. The joiner alone pops,
+ * Pushed under nursery->lock while the nursery is open. The joiner pops all,
  * after it has closed the nursery: every child is gone and nothing is pushed any
  * more. It takes the lock for those who count; release runs without, in process context,
  * last in first out. If the hardware has not stopped, quarantine.c says what is released.
@@ -47,6 +47,30 @@ int nursery_own(struct nursery *n, struct nursery_resource *r,
 }
 EXPORT_SYMBOL_GPL(nursery_own);
 
+/*
+ * Release a resource out of its turn.
+ *
+ * Context: Process context, may sleep; nobody else releases it.
+ */
+void nursery_release_early(struct nursery *n, struct nursery_resource *r)
+{
+	struct nursery_resource **at;
+	bool found;
+
+	raw_spin_lock_irq(&n->lock);
+	for (at = &n->resources; *at && *at != r; at = &(*at)->next)
+		;
+	found = *at;
+	if (found)
+		*at = r->next;
+	raw_spin_unlock_irq(&n->lock);
+	if (WARN_ONCE(!found, "nursery: \"%s\" releases a resource that it does not have\n",
+		      n->name))
+		return;
+	trace_nursery_release(n, r);
+	r->type->release(r);
+}
+
 /* @stopped: the hardware does not touch memory any more. Context: Process context, closed. */
 void nursery_release_all(struct nursery *n, bool stopped)
 {
@@ -57,6 +81,8 @@ void nursery_release_all(struct nursery *n, bool stopped)
 		raw_spin_lock_irq(&n->lock);
 		n->resources = r->next;
 		raw_spin_unlock_irq(&n->lock);
+		if (!nursery_dma_is_safe(r))
+			stopped = false;
 		if (unlikely(!stopped) && nursery_withhold(n, &withheld, r))
 			continue;
 		trace_nursery_release(n, r);

@@ -94,6 +94,7 @@ extern struct kunit_suite nursery_context_suite;
 extern struct kunit_suite nursery_stress_suite;
 extern struct kunit_suite nursery_dma_suite;
 extern struct kunit_suite nursery_dma_buf_suite;
+extern struct kunit_suite nursery_dma_lend_suite;
 extern struct kunit_suite nursery_executor_suite;
 extern struct kunit_suite nursery_sim_suite;
 extern struct kunit_suite nursery_depth_suite;
