@@ -93,12 +93,38 @@ void run_in_hardirq(void (*fn)(void *arg), void *arg)
 
 bool fail_next_allocation(void)
 {
+	fail_allocation(1);
+	return IS_ENABLED(CONFIG_FAILSLAB);
+}
+
+void fail_allocation(unsigned int nth)
+{
 #if defined(CONFIG_FAILSLAB)
-	current->fail_nth = 1;
-	return true;
-#else
-	return false;
+	current->fail_nth = nth;
 #endif
+}
+
+bool allocation_has_failed(void)
+{
+	bool failed = false;
+
+#if defined(CONFIG_FAILSLAB)
+	failed = !current->fail_nth;
+	current->fail_nth = 0;
+#endif
+	return failed;
+}
+
+bool may_fail_allocations(void)
+{
+	void *memory;
+
+	if (!IS_ENABLED(CONFIG_FAILSLAB))
+		return false;
+	fail_allocation(1);
+	memory = kmalloc(8, GFP_KERNEL | __GFP_NOWARN);
+	kfree(memory);
+	return allocation_has_failed();
 }
 
 struct nursery_executor *single_worker(struct kunit *test)

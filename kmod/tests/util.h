@@ -66,6 +66,15 @@ void run_in_hardirq(void (*fn)(void *arg), void *arg);
 bool fail_next_allocation(void);
 #define GFP_FAILS	(GFP_NOWAIT | __GFP_NOWARN)
 
+/*
+ * Make allocation @nth of this task fail, counted from 1, whatever its flags; and say whether it
+ * has come to that, or forget it. May it be done? Not without fault injection, nor if
+ * that leaves allocations alone that may sleep: see run_kunit() in tools/vm/guest/run-tests.
+ */
+bool may_fail_allocations(void);
+void fail_allocation(unsigned int nth);
+bool allocation_has_failed(void);
+
 /* An executor with a single worker, and the end of it. */
 struct nursery_executor *single_worker(struct kunit *test);
 void single_worker_destroy(struct nursery_executor *e);
@@ -95,6 +104,7 @@ extern struct kunit_suite nursery_stress_suite;
 extern struct kunit_suite nursery_dma_suite;
 extern struct kunit_suite nursery_dma_buf_suite;
 extern struct kunit_suite nursery_dma_lend_suite;
+extern struct kunit_suite nursery_dma_fail_suite;
 extern struct kunit_suite nursery_executor_suite;
 extern struct kunit_suite nursery_sim_suite;
 extern struct kunit_suite nursery_depth_suite;

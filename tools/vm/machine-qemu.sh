@@ -24,6 +24,9 @@ describe_machine()
 		"console=ttyS0,115200" "${kernel_words[@]}"
 		# what is not mapped is a fault, at once and not some time later
 		intel_iommu=on iommu.passthrough=0 iommu.strict=1
+		# what can be made to fail, where there is fault injection: not the
+		# allocations of checkers, which would turn themselves off
+		"slub_debug=A,kmalloc-*,iommu_iova,filp,dentry,inode_cache,vmap_area"
 	)
 	# KVM is not everywhere; emulation is, and is fast enough
 	processors=(-accel "tcg,thread=multi" -cpu "max,la57=off" -smp 2)
