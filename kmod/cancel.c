@@ -343,6 +343,7 @@ static void mark_opened_by(struct nursery *n, const struct nursery_child *c,
 {
 	struct nursery *below;
 
+	nursery_tree_list_opened(n);
 	hlist_for_each_entry(below, &n->nested, sibling)
 		if (nursery_parent(below) == c && !is_sheltered(below))
 			mark_subtree(below, -ECANCELED, batch);
@@ -379,6 +380,7 @@ void nursery_stop_services(struct nursery *n)
 	if (nursery_services_stop(n)) {
 		mark_services(n, &batch);
 		raw_spin_unlock(&n->lock);
+		nursery_tree_list_opened(n);
 		hlist_for_each_entry(below, &n->nested, sibling) {
 			const struct nursery_child *parent = nursery_parent(below);
 

@@ -456,7 +456,7 @@ static bool end_quickly(struct nursery_child *c, int result)
 	int live = CHILD_LIVE | NURSERY_CHILD_CANCELLED;
 	int done = CHILD_DONE | NURSERY_CHILD_CANCELLED;
 
-	if (unlikely(c->handlers))
+	if (unlikely(c->handlers || c->opened))
 		return false;
 	if (likely(!result))
 		return atomic_cmpxchg(&c->state, CHILD_LIVE, CHILD_DONE) == CHILD_LIVE;

@@ -10,8 +10,8 @@
  *	context with interrupts on only.
  *
  * nursery_tree_lock: one for the system. Which nursery is below which. Held
- *	while a cancel or a listing walks down. The joiner of a nested nursery takes
- *	it once more before it returns, to leave the tree.
+ *	while a cancel or a listing walks down. Nurseries that a child opens one after
+ *	the other come and go without it; others take it twice.
  *
  * queue->lock: of an executor. Which nurseries have something to take. In task
  *	context with interrupts on only: what may happen in an interrupt comes in by
@@ -284,6 +284,8 @@ extern raw_spinlock_t nursery_roots_lock, nursery_tree_lock;
 u64 nursery_new_id(void);
 void nursery_tree_add(struct nursery *n, struct nursery_child *parent, struct nursery *outer);
 void nursery_tree_del(struct nursery *n);
+void nursery_tree_list_opened(struct nursery *n);
+void nursery_tree_park(struct nursery *n, struct nursery_child *c);
 void nursery_tree_left_open(struct nursery *n, struct nursery_child *c);
 struct nursery_child *nursery_parent(const struct nursery *n);
 struct nursery *nursery_up(const struct nursery *n);
@@ -346,7 +348,7 @@ static inline bool child_failed(const struct nursery_child *c, int result)
 /* A child is about to end: has it joined the nurseries that it opened? Context: Any, no locks. */
 static inline void nursery_check_left_open(struct nursery *n, struct nursery_child *c)
 {
-	if (unlikely(child_nr_open(atomic_read(&c->state))))
+	if (unlikely(child_nr_open(atomic_read(&c->state)) || (c->fn && c->opened)))
 		nursery_tree_left_open(n, c);
 }
 

@@ -11,8 +11,30 @@
  * and walked under nursery_tree_lock. Most nurseries are roots; only listings look for
  * those, so their list has a lock of its own that does not turn interrupts off.
  *
- * A child counts in its state the nurseries that it opened, until they are joined. A
- * child without any ends as if there were no nested nurseries. One that returns and
+ * A nursery that a running child opens comes and goes without a lock, if it is the only
+ * one: it is in child->opened, and not in a list. That word is NULL when the child is
+ * shown in a worker's slots, and changed by these only:
+ *
+ *   NULL -> nursery	it is opened, by the child
+ *   nursery -> NULL	it has been joined. The joiner's last access to the child
+ *   nursery -> LISTS	by who walks, under nursery_tree_lock, before he goes below; he puts it
+ *   LISTS -> NULL	in the list, where it stays. So it leaves as the others do
+ *
+ * All of them are cmpxchg but the last. The second and the third settle whether a walk
+ * finds a nursery that is about to leave: if so it stays until the lock is dropped. A
+ * nursery that is not the only one is put in the list at once.
+ *
+ * Who walks finds the children whose word that is in the slots of the nursery's workers,
+ * and holds each meanwhile (worker.c). A child that has not been shown has opened none; one that
+ * has ended, or parks, has none in its word: it puts what it left open in the list before.
+ *
+ * A cancel first marks a child, then looks at its word; a child first opens a nursery, then
+ * looks whether it is marked. Both steps of each are in this order by full barriers.
+ * So either the cancel finds the nursery, or the child finds the mark and opens it as a
+ * cancelled one, or both.
+ *
+ * A child counts in its state the nurseries in the list that it opened, until they are
+ * joined. A child without any ends as if there were no nested nurseries. One that returns and
  * leaves some open is wrong, and so is who joins a nursery with others below: both are
  * reported, and what was left open goes one step up, as what is above it may be gone.
  */
@@ -68,11 +90,88 @@ static void add_root(struct nursery *n)
 	raw_spin_unlock(&nursery_roots_lock);
 }
 
+/* child->opened: it is being put in the list, under nursery_tree_lock. */
+#define LISTS	((struct nursery *)1UL)
+
+/*
+ * Put the nursery that @c has opened by itself in the list, where walks find it.
+ *
+ * Context: nursery_tree_lock held; @c is a child of @n, runs, and does not end meanwhile.
+ */
+static void list_opened(struct nursery *n, struct nursery_child *c)
+{
+	struct nursery *below = READ_ONCE(c->opened);
+
+	do {
+		if (!below)
+			return;
+	} while (!try_cmpxchg(&c->opened, &below, LISTS));
+	/* It does not leave any more, but by the lock. */
+	hlist_add_head(&below->sibling, &n->nested);
+	atomic_add(CHILD_OPENED, &c->state);
+	/* Who finds the word empty finds the list. */
+	smp_store_release(&c->opened, NULL);
+}
+
+/*
+ * The same for all children of @n that run. To be called before who walks looks at
+ * n->nested; after, if he marks children, he has done so.
+ *
+ * Context: nursery_tree_lock held.
+ */
+void nursery_tree_list_opened(struct nursery *n)
+{
+	struct nursery_worker *w;
+	struct nursery_child *c;
+
+	raw_spin_lock(&n->lock);
+	for (w = nursery_first_worker(n); w; w = nursery_next_worker(n, w)) {
+		c = nursery_worker_hold(w);
+		if (!c)
+			continue;
+		list_opened(n, c);
+		nursery_worker_release(w);
+	}
+	raw_spin_unlock(&n->lock);
+}
+
+/* The child @c of @n, which has just run, parks with a nursery open that it may join later. */
+void nursery_tree_park(struct nursery *n, struct nursery_child *c)
+{
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&nursery_tree_lock, flags);
+	list_opened(n, c);
+	raw_spin_unlock_irqrestore(&nursery_tree_lock, flags);
+}
+
+/* The child opens @n as its only one. Context: it runs. Return: false: it has another one. */
+static bool open_alone(struct nursery *n, struct nursery_child *parent)
+{
+	if (!parent->fn || child_phase(atomic_read(&parent->state)) != CHILD_LIVE)
+		return false;
+	INIT_HLIST_NODE(&n->sibling);
+	/* Fully ordered, with all that is in @n, before the look at the flag: see above. */
+	return !READ_ONCE(parent->opened) && !cmpxchg(&parent->opened, NULL, n);
+}
+
+/* What is above has been cancelled. Context: nursery_tree_lock held. */
+static void open_cancelled(struct nursery *n, struct nursery_child *parent, struct nursery *outer)
+{
+	/* Who found it in child->opened has done so before. */
+	if (nursery_cancelled(n))
+		return;
+	n->cause = -ECANCELED;
+	n->canceller = parent ? nursery_child_canceller(parent) : outer->canceller;
+	atomic64_or(NURSERY_CANCELLED, &n->state);
+}
+
 /* Enter the tree; below a cancelled child or nursery, as a cancelled nursery. */
 void nursery_tree_add(struct nursery *n, struct nursery_child *parent, struct nursery *outer)
 {
 	struct nursery *up = parent ? parent->nursery : outer;
 	unsigned long flags;
+	bool alone;
 
 	n->id = nursery_new_id();
 	INIT_HLIST_HEAD(&n->nested);
@@ -84,16 +183,18 @@ void nursery_tree_add(struct nursery *n, struct nursery_child *parent, struct nu
 		return;
 	}
 
+	alone = parent && open_alone(n, parent);
+	if (alone && likely(!nursery_child_cancelled(parent)))
+		return;
 	/* Cancel marks and walks under this lock: it finds us, or we find its mark. */
 	raw_spin_lock_irqsave(&nursery_tree_lock, flags);
-	hlist_add_head(&n->sibling, &up->nested);
-	if (parent)
-		atomic_add(CHILD_OPENED, &parent->state);
-	if (parent ? nursery_child_cancelled(parent) : nursery_cancelled(outer)) {
-		n->cause = -ECANCELED;
-		n->canceller = parent ? nursery_child_canceller(parent) : outer->canceller;
-		atomic64_or(NURSERY_CANCELLED, &n->state);
+	if (!alone) {
+		hlist_add_head(&n->sibling, &up->nested);
+		if (parent)
+			atomic_add(CHILD_OPENED, &parent->state);
 	}
+	if (parent ? nursery_child_cancelled(parent) : nursery_cancelled(outer))
+		open_cancelled(n, parent, outer);
 	raw_spin_unlock_irqrestore(&nursery_tree_lock, flags);
 }
 
@@ -130,6 +231,8 @@ void nursery_tree_left_open(struct nursery *n, struct nursery_child *c)
 	unsigned long flags;
 
 	raw_spin_lock_irqsave(&nursery_tree_lock, flags);
+	if (c->fn)
+		list_opened(n, c);
 	hlist_for_each_entry(below, &n->nested, sibling) {
 		if (nursery_parent(below) != c)
 			continue;
@@ -143,12 +246,21 @@ void nursery_tree_left_open(struct nursery *n, struct nursery_child *c)
 	raw_spin_unlock_irqrestore(&nursery_tree_lock, flags);
 }
 
-/* Leave what is above. Return: false: it was moved to the roots meanwhile. */
+/*
+ * Leave what is above. A child that opened us has not returned, unless it is wrong: then
+ * it has been reported, and is above us no more.
+ *
+ * Return: false: we were moved to the roots meanwhile.
+ */
 static bool leave_above(struct nursery *n)
 {
-	struct nursery_child *parent;
+	struct nursery_child *parent = nursery_parent(n);
 	bool below;
 
+	/* Fully ordered, and the last access: it may end now. */
+	if (parent && hlist_unhashed_lockless(&n->sibling) &&
+	    cmpxchg(&parent->opened, n, NULL) == n)
+		return true;
 	raw_spin_lock_irq(&nursery_tree_lock);
 	below = n->above;
 	if (below) {
@@ -213,6 +325,7 @@ struct nursery *nursery_tree_pass(struct nursery *n, struct nursery *root)
  */
 struct nursery *nursery_tree_next(struct nursery *n, struct nursery *root)
 {
+	nursery_tree_list_opened(n);
 	return oldest(&n->nested) ?: nursery_tree_pass(n, root);
 }
 
@@ -284,9 +397,11 @@ bool nursery_child_runs_here(struct nursery_child *c)
 
 	if (runs_child_of(c->nursery, c))
 		return true;
-	if (hlist_empty(&c->nursery->nested))
+	/* If we were there we would have written it: in the one, or in the other. */
+	if (!smp_load_acquire(&c->opened) && hlist_empty(&c->nursery->nested))
 		return false;
 	raw_spin_lock_irqsave(&nursery_tree_lock, flags);
+	nursery_tree_list_opened(c->nursery);
 	hlist_for_each_entry(n, &c->nursery->nested, sibling)
 		here |= nursery_parent(n) == c && subtree_runs_here(n);
 	raw_spin_unlock_irqrestore(&nursery_tree_lock, flags);

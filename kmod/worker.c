@@ -120,6 +120,7 @@ static void spread(struct nursery *n, struct nursery_worker *w)
  */
 void nursery_worker_give(struct nursery_worker *w, struct nursery_child *c)
 {
+	c->opened = NULL;
 	w->slots[0] = c;
 	/* Fully ordered, as show(). */
 	atomic_xchg(&w->range, RANGE(1, 1) | RANGE_RUNNING);
@@ -142,8 +143,11 @@ static bool take_ready(struct nursery *n, struct nursery_worker *w)
 	if (!list)
 		return false;
 	do {
-		w->slots[nr++] = nursery_linked(list);
+		struct nursery_child *c = nursery_linked(list);
+
+		w->slots[nr++] = c;
 		list = list->next;
+		c->opened = NULL;
 	} while (list && nr < NURSERY_CHUNK);
 	if (list)
 		nursery_ready_put(n, list);
@@ -195,10 +199,12 @@ static bool steal(struct nursery *n, struct nursery_worker *w)
 /* Take children that were parked, and whose time has come. Context: nursery->lock held. */
 static bool take_due(struct nursery *n, struct nursery_worker *w)
 {
-	unsigned int nr = nursery_take_due(n, w->slots, NURSERY_CHUNK);
+	unsigned int nr = nursery_take_due(n, w->slots, NURSERY_CHUNK), i;
 
 	if (!nr)
 		return false;
+	for (i = 0; i < nr; i++)
+		w->slots[i]->opened = NULL;
 	show(w, nr);
 	if (nr > 1)
 		spread(n, w);
@@ -231,6 +237,7 @@ static bool take_in_order(struct nursery *n, struct nursery_worker *w)
 	n->nr_active++;
 	c->handlers = NULL;
 	c->pins = 0;
+	c->opened = NULL;
 	child_set_phase(c, CHILD_LIVE);
 	w->slots[0] = c;
 	show(w, 1);

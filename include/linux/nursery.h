@@ -273,9 +273,12 @@ struct nursery_child {
 					struct llist_node	link;
 					struct llist_node	pack;
 				};
+				struct {		/* runs */
+					ktime_t			until;	/* is to park */
+					struct nursery		*opened; /* see tree.c */
+				};
 				struct list_head	node;	/* the same, with max_active */
 				struct hlist_node	other;	/* in nursery->others */
-				ktime_t			until;	/* runs, and is to park */
 			};
 			union {
 				struct {		/* given to an executor, or to be */

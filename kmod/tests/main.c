@@ -10,6 +10,7 @@
 kunit_test_suites(&nursery_scope_suite,
 		  &nursery_child_suite,
 		  &nursery_cancel_suite,
+		  &nursery_tree_suite,
 		  &nursery_result_suite,
 		  &nursery_resource_suite,
 		  &nursery_devm_suite,

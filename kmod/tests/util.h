@@ -95,6 +95,7 @@ void plug_remove(struct plug *p);
 extern struct kunit_suite nursery_scope_suite;
 extern struct kunit_suite nursery_child_suite;
 extern struct kunit_suite nursery_cancel_suite;
+extern struct kunit_suite nursery_tree_suite;
 extern struct kunit_suite nursery_result_suite;
 extern struct kunit_suite nursery_resource_suite;
 extern struct kunit_suite nursery_devm_suite;
