@@ -58,28 +58,18 @@ int nursery_child_begin(struct nursery *n, struct nursery_child *c)
 }
 EXPORT_SYMBOL_GPL(nursery_child_begin);
 
-/*
- * End an external child that has completed and has no pins. If it failed, it is the code at
- * @by that cancels its siblings.
- *
- * Context: Any; counted here.
- */
-void nursery_child_end_external(struct nursery_child *c, unsigned long by)
+/* See nursery_child_end_external(), for those which that begins with. */
+static void end(struct nursery *n, struct nursery_child *c, unsigned long by)
 {
-	void (*done)(struct nursery_child *c);
-	struct nursery *n = c->nursery;
+	void (*done)(struct nursery_child *c) = c->done;
 	int result = c->result;
 	unsigned long flags;
 	bool finished;
 
-	if (!nursery_debug_child_end(n, c))
-		return;
-	done = c->done;
 	nursery_check_left_open(n, c);
 	/* Still counted, so @n stays for the cancel. */
 	if (child_failed(c, result))
 		nursery_fail(n, result, by);
-	trace_nursery_child_done(n, c);
 
 	raw_spin_lock_irqsave(&n->lock, flags);
 	hlist_del(&c->other);
@@ -93,6 +83,49 @@ void nursery_child_end_external(struct nursery_child *c, unsigned long by)
 	if (done)
 		done(c);
 	nursery_uncount(n, 1);
+}
+
+/*
+ * End one that succeeded, was not cancelled, and of which there is nobody to tell: so most
+ * completions take the lock once.
+ *
+ * Context: nursery->lock held; no pins.
+ * Return: whether it is one. Then done() is to be called, and it to be counted.
+ */
+static bool end_quickly(struct nursery *n, struct nursery_child *c)
+{
+	if (c->result || atomic_read(&c->state) != CHILD_ENDING)
+		return false;
+	if (unlikely(c->handlers))
+		nursery_drop_handlers(c);
+	hlist_del(&c->other);
+	/* Without done() the last access to it. */
+	if (likely(atomic_cmpxchg(&c->state, CHILD_ENDING, CHILD_DONE) == CHILD_ENDING))
+		return true;
+	/* Somebody has just come to hold it. */
+	hlist_add_head(&c->other, &n->others);
+	return false;
+}
+
+/* It ends now. Context: Any. Return: whether it does. */
+static bool begin_end(struct nursery *n, struct nursery_child *c)
+{
+	if (!nursery_debug_child_end(n, c))
+		return false;
+	trace_nursery_child_done(n, c);
+	return true;
+}
+
+/*
+ * End an external child that has completed and has no pins. If it failed, it is the code at
+ * @by that cancels its siblings.
+ *
+ * Context: Any; counted here.
+ */
+void nursery_child_end_external(struct nursery_child *c, unsigned long by)
+{
+	if (begin_end(c->nursery, c))
+		end(c->nursery, c, by);
 }
 
 /*
@@ -112,7 +145,7 @@ bool nursery_child_unpin(struct nursery *n, struct nursery_child *c)
 	}
 	/*
 	 * The last access to a function child, which may end without the lock: pairs with
-	 * the look in end_quickly() and the cmpxchg behind it.
+	 * the look in child_end_quickly() and the cmpxchg behind it.
 	 */
 	smp_store_release(&c->pins, 0);
 	if (is_function)
@@ -142,10 +175,11 @@ static noinline void report_completion(const struct nursery_child *c, unsigned l
  */
 void nursery_child_complete(struct nursery_child *c, int result)
 {
+	void (*done)(struct nursery_child *c);
 	int old = atomic_read(&c->state);
+	bool last, ended = false;
 	unsigned long flags;
 	struct nursery *n;
-	bool end;
 
 	/* Fully ordered (R10): what the hardware wrote comes before the end. */
 	do {
@@ -157,10 +191,17 @@ void nursery_child_complete(struct nursery_child *c, int result)
 	} while (!atomic_try_cmpxchg(&c->state, &old, old - CHILD_EXTERNAL + CHILD_ENDING));
 	WRITE_ONCE(c->result, result);
 	n = c->nursery;
+	done = c->done;
 	raw_spin_lock_irqsave(&n->lock, flags);
-	end = nursery_child_unpin(n, c);
+	last = nursery_child_unpin(n, c) && begin_end(n, c);
+	if (last)
+		ended = end_quickly(n, c);
 	raw_spin_unlock_irqrestore(&n->lock, flags);
-	if (end)
-		nursery_child_end_external(c, _RET_IP_);
+	if (last && !ended)
+		end(n, c, _RET_IP_);
+	if (ended && done)
+		done(c);
+	if (ended)
+		nursery_uncount(n, 1);
 }
 EXPORT_SYMBOL_GPL(nursery_child_complete);
