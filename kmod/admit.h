@@ -12,25 +12,19 @@
 #include "trace.h"
 
 /*
- * Count one in, unless the nursery is closed or cancelled. In one that
- * collects, the child is to tell of its end. Context: Any.
+ * Count one in, unless the nursery is closed or cancelled. Context: Any. Fully ordered.
+ *
+ * Return: the nursery's state before that; if it has one of the two flags nothing was done.
  */
-static inline int child_count_in(struct nursery *n, const struct nursery_child *c,
-				 unsigned int *phase)
+static __always_inline s64 child_count_in(struct nursery *n)
 {
 	s64 old = atomic64_read(&n->state);
 
 	do {
-		if (likely(!(old & (NURSERY_CLOSED | NURSERY_CANCELLED | NURSERY_COLLECTS))))
-			continue;
-		if (old & NURSERY_CLOSED)
-			return -ESHUTDOWN;
-		if (old & NURSERY_CANCELLED)
-			return -ECANCELED;
-		if (!c->done)
-			*phase |= CHILD_TELLS;
+		if (unlikely(old & (NURSERY_CLOSED | NURSERY_CANCELLED)))
+			break;
 	} while (!atomic64_try_cmpxchg(&n->state, &old, old + NURSERY_COUNT));
-	return 0;
+	return old;
 }
 
 /*
@@ -46,6 +40,7 @@ static __always_inline int child_admit(struct nursery *n, struct nursery_child *
 				       unsigned int phase, unsigned long from)
 {
 	unsigned int old;
+	s64 state;
 	int err;
 
 	err = nursery_debug_spawn(n, c, from);
@@ -61,11 +56,14 @@ static __always_inline int child_admit(struct nursery *n, struct nursery_child *
 	WRITE_ONCE(c->nursery, n);
 	c->handlers = NULL;
 	c->pins = 0;
-	err = child_count_in(n, c, &phase);
-	if (unlikely(err)) {
+	state = child_count_in(n);
+	if (unlikely(state & (NURSERY_CLOSED | NURSERY_CANCELLED))) {
 		nursery_debug_child_end(n, c);
-		return err;
+		return state & NURSERY_CLOSED ? -ESHUTDOWN : -ECANCELED;
 	}
+	/* To be collected: it is to tell of its end. */
+	if (unlikely(state & NURSERY_COLLECTS) && !c->done)
+		phase |= CHILD_TELLS;
 	WRITE_ONCE(c->result, 0);
 	atomic_set(&c->state, phase | (old & (CHILD_SERVICE | CHILD_BORROWS)));
 	trace_nursery_spawn(n, c);

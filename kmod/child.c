@@ -200,9 +200,9 @@ static __always_inline void launch(struct nursery *n, struct nursery_child *c,
 	/* A look: others may count past it. */
 	if (unlikely(!(~atomic64_read(&n->state) & BACKLOG)))
 		nursery_queue_hurry(n->executor);
-	if (unlikely(!nursery_is_chained(n, e) || n->max_active || e == nursery_executor_inline ||
+	if (unlikely((e && e != n->executor) || !(n->flags & NURSERY_PUSHES) ||
 		     child_is_service(c)))
-		spawn_slowly(n, c, e, true);
+		spawn_slowly(n, c, e ?: n->executor, true);
 	else if (!nursery_ready_push_behind(n, c))
 		spawn_first(n, c);
 }
@@ -214,6 +214,7 @@ void nursery_child_launch(struct nursery *n, struct nursery_child *c,
 	launch(n, c, e);
 }
 
+/* @e: NULL: the nursery's. */
 static __always_inline int spawn(struct nursery *n, struct nursery_child *c,
 				 const struct nursery_executor *e, unsigned long from)
 {
@@ -266,14 +267,14 @@ EXPORT_SYMBOL_GPL(nursery_spawn_on);
  */
 int nursery_spawn(struct nursery *n, struct nursery_child *c)
 {
-	return spawn(n, c, n->executor, _RET_IP_);
+	return spawn(n, c, NULL, _RET_IP_);
 }
 EXPORT_SYMBOL_GPL(nursery_spawn);
 
 /* The same for other files, which know where their caller is. */
 int nursery_spawn_from(struct nursery *n, struct nursery_child *c, unsigned long from)
 {
-	return spawn_from(n, c, n->executor, from);
+	return spawn_from(n, c, NULL, from);
 }
 
 /* Why a spawn would be refused, or 0. A look. */
@@ -310,7 +311,7 @@ int nursery_try_spawn(struct nursery *n, struct nursery_child *c)
 
 	/* A service takes no place. */
 	if (!nursery_takes_place(n, c))
-		return spawn(n, c, n->executor, _RET_IP_);
+		return spawn(n, c, NULL, _RET_IP_);
 	if (!c->fn)
 		return -EINVAL;
 	raw_spin_lock_irqsave(&n->lock, flags);
@@ -415,8 +416,13 @@ void nursery_child_release(struct nursery_child *c)
 	atomic_fetch_andnot_release(CHILD_HELD, &c->state);
 }
 
-/* Return: whether done() is to be called. If not, @c may not be touched any more. */
-static noinline bool end_slowly(struct nursery *n, struct nursery_child *c, int result)
+/*
+ * A child has been run, and its end takes more than one atomic: see child_end().
+ *
+ * Context: Process context, no locks held. Counted by its worker, so @n is there.
+ * Return: whether done() is to be called. If not, @c may not be touched any more.
+ */
+bool nursery_child_end_slowly(struct nursery *n, struct nursery_child *c, int result)
 {
 	bool starting = atomic_read(&c->state) & CHILD_STARTING;
 	unsigned long by = (unsigned long)c->fn;
@@ -436,77 +442,40 @@ static noinline bool end_slowly(struct nursery *n, struct nursery_child *c, int 
 		won = n->flags & NURSERY_RACE && n->winner == c;
 		raw_spin_unlock_irq(&n->lock);
 	} while (!finished);
-	/* Counted by its worker, so @n is there. */
 	if (won)
 		nursery_cancel_by(n, 0, by);
 	return !starting;
 }
 
-/*
- * End a child that there is nobody to tell of: one that succeeded, or was cancelled and
- * says so. Where handlers were called, none is left and none runs; who called one may
- * still be about to drop nursery->lock, but see call_handler().
- *
- * This is the last access to a child without done(): it pairs with the acquire of who
- * waits for the child and then frees it, or spawns it again. Who sleeps until it is
- * woken has set CHILD_WAITED.
- */
-static bool end_quickly(struct nursery_child *c, int result)
+/* There is somebody to tell. Return: as nursery_child_end_slowly(). */
+static noinline bool skip_slowly(struct nursery *n, struct nursery_child *c)
 {
-	int live = CHILD_LIVE | NURSERY_CHILD_CANCELLED;
-	int done = CHILD_DONE | NURSERY_CHILD_CANCELLED;
+	int old = atomic_fetch_or(NURSERY_CHILD_CANCELLED, &c->state);
+	unsigned long flags;
+	bool finished;
 
-	if (unlikely(c->handlers || c->opened))
-		return false;
-	if (likely(!result))
-		return atomic_cmpxchg(&c->state, CHILD_LIVE, CHILD_DONE) == CHILD_LIVE;
-	return result == -ECANCELED && !READ_ONCE(c->pins) &&
-	       atomic_cmpxchg(&c->state, live, done) == live;
-}
-
-/*
- * The function of @c returned, or it was skipped. Afterwards @c may not be touched.
- *
- * Context: Process context. Not counted yet, so @n is there.
- */
-void nursery_child_end(struct nursery *n, struct nursery_child *c, int result)
-{
-	void (*done)(struct nursery_child *c);
-
-	if (!nursery_debug_child_end(n, c))
-		return;
-	done = c->done;
-	WRITE_ONCE(c->result, result);
-	trace_nursery_child_done(n, c);
-	if (unlikely(!end_quickly(c, result)) && !end_slowly(n, c, result))
-		return;
-	if (done)
-		done(c);
+	do {
+		raw_spin_lock_irqsave(&n->lock, flags);
+		finished = nursery_child_finish(n, c, -ECANCELED);
+		raw_spin_unlock_irqrestore(&n->lock, flags);
+	} while (!finished);
+	return !(old & CHILD_STARTING);
 }
 
 /* End one child that was never started. Context: Any, no locks held; @n is there. */
-static void skip(struct nursery *n, struct nursery_child *c)
+static __always_inline void skip(struct nursery *n, struct nursery_child *c)
 {
 	void (*done)(struct nursery_child *c);
-	unsigned long flags;
-	bool finished;
 
 	if (!nursery_debug_child_end(n, c))
 		return;
 	done = c->done;
 	WRITE_ONCE(c->result, -ECANCELED);
 	trace_nursery_child_done(n, c);
-	if (atomic_cmpxchg(&c->state, CHILD_LIVE, CHILD_DONE | NURSERY_CHILD_CANCELLED) !=
-	    CHILD_LIVE) {
-		/* As in end_slowly(). */
-		if (atomic_fetch_or(NURSERY_CHILD_CANCELLED, &c->state) & CHILD_STARTING)
-			done = NULL;
-		do {
-			raw_spin_lock_irqsave(&n->lock, flags);
-			finished = nursery_child_finish(n, c, -ECANCELED);
-			raw_spin_unlock_irqrestore(&n->lock, flags);
-		} while (!finished);
-	}
+	if (unlikely(atomic_cmpxchg(&c->state, CHILD_LIVE,
+				    CHILD_DONE | NURSERY_CHILD_CANCELLED) != CHILD_LIVE) &&
+	    !skip_slowly(n, c))
+		return;
 	if (done)
 		done(c);
 }

@@ -40,6 +40,7 @@
 #define NURSERY_USER_FLAGS	(NURSERY_SUPERVISE | NURSERY_NO_HELP | NURSERY_COLLECT)
 #define NURSERY_OF_FILE		BIT(25)	/* embedded in a struct nursery_file */
 #define NURSERY_RACE		BIT(24)	/* the first success cancels it: see race.c */
+#define NURSERY_PUSHES		BIT(23)	/* its executor takes children from its inbox */
 
 /*
  * nursery->state: flags, and above them how many children have not been counted as
@@ -296,7 +297,6 @@ bool nursery_runs_here(struct nursery *n);
 bool nursery_child_runs_here(struct nursery_child *c);
 
 /* ready.c */
-bool nursery_ready_push_behind(struct nursery *n, struct nursery_child *c);
 void nursery_ready_push(struct nursery *n, struct nursery_child *c);
 void nursery_ready_put(struct nursery *n, struct llist_node *list);
 struct llist_node *nursery_ready_grab(struct nursery *n);
@@ -306,6 +306,26 @@ bool nursery_ready_remove(struct nursery *n, struct nursery_child *c);
 static inline struct nursery_child *nursery_linked(struct llist_node *node)
 {
 	return llist_entry(node, struct nursery_child, link);
+}
+
+/*
+ * Push a child behind others that are in the inbox. Whoever pushed the first of them
+ * offers the nursery after that, and who comes takes them all: nothing is left to do,
+ * and the nursery not to be touched again.
+ *
+ * Context: Any; the child is counted.
+ * Return: false, and nothing is done, if there are no others.
+ */
+static __always_inline bool nursery_ready_push_behind(struct nursery *n, struct nursery_child *c)
+{
+	struct llist_node *first = READ_ONCE(n->inbox.first);
+
+	do {
+		if (!first)
+			return false;
+		c->link.next = first;
+	} while (!try_cmpxchg(&n->inbox.first, &first, &c->link));
+	return true;
 }
 
 /* Is there something to be started that nobody has taken? A look. Without max_active. */
@@ -327,7 +347,7 @@ void nursery_child_launch(struct nursery *n, struct nursery_child *c,
 			  const struct nursery_executor *e);
 bool nursery_child_run_here(struct nursery *n, struct nursery_child *c);
 bool nursery_child_finish(struct nursery *n, struct nursery_child *c, int result);
-void nursery_child_end(struct nursery *n, struct nursery_child *c, int result);
+bool nursery_child_end_slowly(struct nursery *n, struct nursery_child *c, int result);
 unsigned int nursery_children_skip(struct nursery *n, struct llist_node **list);
 int nursery_admit(struct nursery *n, struct nursery_child *c, unsigned int phase,
 		  unsigned long from);

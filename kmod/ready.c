@@ -18,26 +18,6 @@
  */
 #include "internal.h"
 
-/*
- * Push a child behind others that are in the inbox. Whoever pushed the first of them
- * offers the nursery after that, and who comes takes them all: nothing is left to do,
- * and the nursery not to be touched again.
- *
- * Context: Any; the child is counted.
- * Return: false, and nothing is done, if there are no others.
- */
-bool nursery_ready_push_behind(struct nursery *n, struct nursery_child *c)
-{
-	struct llist_node *first = READ_ONCE(n->inbox.first);
-
-	do {
-		if (!first)
-			return false;
-		c->link.next = first;
-	} while (!try_cmpxchg(&n->inbox.first, &first, &c->link));
-	return true;
-}
-
 /* Push a child that may be the first; an offer is to follow. Context: Any. Fully ordered. */
 void nursery_ready_push(struct nursery *n, struct nursery_child *c)
 {

@@ -63,6 +63,10 @@ void __nursery_init(struct nursery *n, const struct nursery_params *params,
 		init_llist_head(&n->packs);
 	}
 	n->executor = params->executor ?: nursery_executor_unbound;
+	n->flags = params->flags & NURSERY_USER_FLAGS;
+	if (!n->max_active && nursery_is_queue(n->executor) &&
+	    n->executor != nursery_executor_inline)
+		n->flags |= NURSERY_PUSHES;
 	INIT_HLIST_HEAD(&n->workers);
 	raw_spin_lock_init(&n->lock);
 	n->nr_active = 0;
@@ -81,7 +85,6 @@ void __nursery_init(struct nursery *n, const struct nursery_params *params,
 	n->grace = params->grace;
 	n->hard_at = KTIME_MAX;
 	n->winner = NULL;
-	n->flags = params->flags & NURSERY_USER_FLAGS;
 	n->name = params->name ?: "nursery";
 	nursery_tree_add(n, params->parent, params->outer);
 	nursery_dep_init(n, key, key_name);

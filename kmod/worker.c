@@ -37,6 +37,7 @@
 #include <linux/timekeeping.h>
 #include <linux/sched/task_stack.h>
 
+#include "end.h"
 #include "internal.h"
 
 /*
@@ -380,7 +381,7 @@ static noinline void hurry(struct nursery_worker *w)
 }
 
 /* Take the running child out and start the next one, or return NULL. */
-static struct nursery_child *step(struct nursery *n, struct nursery_worker *w)
+static __always_inline struct nursery_child *step(struct nursery *n, struct nursery_worker *w)
 {
 	int old = atomic_read(&w->range), new;
 	unsigned int next, end;
@@ -407,23 +408,35 @@ static struct nursery_child *step(struct nursery *n, struct nursery_worker *w)
 	return w->slots[next];
 }
 
-/* A child must leave its worker as it found it: the next child's context is the same. */
-static noinline void restore_context(struct nursery_child *c, const struct cred *cred,
-				     unsigned int scope, int preempt)
+/* What a child finds, and must leave as it was: the next child's is the same. */
+struct context {
+	const struct cred	*cred;
+	unsigned int		scope;		/* of memory allocation */
+	int			preempt;
+};
+
+static __always_inline struct context get_context(void)
+{
+	return (struct context) {
+		.cred		= current_cred(),
+		.scope		= current->flags & SCOPE_FLAGS,
+		.preempt	= preempt_count(),
+	};
+}
+
+static noinline void restore_context(struct nursery_child *c, struct context context)
 {
 	WARN_ONCE(1, "nursery: child %ps left its worker with other credentials, another memory-allocation scope or in atomic context\n",
 		  c->fn);
-	current->flags = (current->flags & ~SCOPE_FLAGS) | scope;
-	preempt_count_set(preempt);
-	if (current_cred() != cred)
-		revert_creds(cred);
+	current->flags = (current->flags & ~SCOPE_FLAGS) | context.scope;
+	preempt_count_set(context.preempt);
+	if (current_cred() != context.cred)
+		revert_creds(context.cred);
 }
 
-static __always_inline int call(struct nursery *n, struct nursery_child *c)
+static __always_inline int call(struct nursery *n, struct nursery_child *c,
+				struct context context)
 {
-	unsigned int scope = current->flags & SCOPE_FLAGS;
-	const struct cred *cred = current_cred();
-	int preempt = preempt_count();
 	bool looked_at;
 	int result;
 
@@ -431,15 +444,15 @@ static __always_inline int call(struct nursery *n, struct nursery_child *c)
 	result = c->fn(c);
 	if (looked_at)
 		nursery_dep_release(n);
-	if (unlikely(current_cred() != cred || (current->flags & SCOPE_FLAGS) != scope ||
-		     preempt_count() != preempt))
-		restore_context(c, cred, scope, preempt);
+	if (unlikely(current_cred() != context.cred || preempt_count() != context.preempt ||
+		     (current->flags & SCOPE_FLAGS) != context.scope))
+		restore_context(c, context);
 	return result;
 }
 
 /* A child that may not be to be called, or not like others. */
 static noinline int call_special(struct nursery *n, struct nursery_worker *w,
-				 struct nursery_child *c)
+				 struct nursery_child *c, struct context context)
 {
 	bool is_service = child_is_service(c);
 	int result = -ECANCELED;
@@ -447,7 +460,7 @@ static noinline int call_special(struct nursery *n, struct nursery_worker *w,
 	if (nursery_child_starts(n, c)) {
 		if (is_service)
 			nursery_service_begin(n, w);
-		result = call(n, c);
+		result = call(n, c, context);
 		if (is_service)
 			nursery_service_end(n, w);
 	}
@@ -457,11 +470,11 @@ static noinline int call_special(struct nursery *n, struct nursery_worker *w,
 }
 
 static __always_inline int run(struct nursery *n, struct nursery_worker *w,
-			       struct nursery_child *c)
+			       struct nursery_child *c, struct context context)
 {
 	if (unlikely(atomic_read(&c->state) & CHILD_SPECIAL))
-		return call_special(n, w, c);
-	return call(n, c);
+		return call_special(n, w, c, context);
+	return call(n, c, context);
 }
 
 /* The turn is over: what has not been started is for the next to come. */
@@ -481,10 +494,11 @@ static noinline void give_back(struct nursery *n, struct nursery_worker *w)
  * Return: the next one, shown as running; or NULL.
  */
 static __always_inline struct nursery_child *run_one(struct nursery *n, struct nursery_worker *w,
-						     struct nursery_child *c)
+						     struct nursery_child *c,
+						     struct context context)
 {
 	struct nursery_child *next;
-	int result = run(n, w, c);
+	int result = run(n, w, c, context);
 
 	if (unlikely(w->end && time_after(jiffies, w->end)))
 		give_back(n, w);
@@ -493,7 +507,7 @@ static __always_inline struct nursery_child *run_one(struct nursery *n, struct n
 		nursery_child_park(n, c);
 		return next;
 	}
-	nursery_child_end(n, c, result);
+	child_end(n, c, result);
 	/* Written here alone; a listing that reads it may be late. */
 	WRITE_ONCE(w->finished, w->finished + 1);
 	return next;
@@ -502,8 +516,9 @@ static __always_inline struct nursery_child *run_one(struct nursery *n, struct n
 /* The nursery is cancelled. What has not been started does not start; nor do others come. */
 static noinline void run_cancelled(struct nursery *n, struct nursery_worker *w)
 {
-	struct llist_node *list, *next;
+	struct context context = get_context();
 	struct nursery_child *c = given(w);
+	struct llist_node *list, *next;
 
 	list = disown(w, 0);
 	w->finished += nursery_children_skip(n, &list);
@@ -518,7 +533,7 @@ static noinline void run_cancelled(struct nursery *n, struct nursery_worker *w)
 			nursery_child_tell(c);
 			nursery_worker_give(w, c);
 		}
-		run_one(n, w, c);
+		run_one(n, w, c, context);
 		c = NULL;
 	}
 }
@@ -530,6 +545,7 @@ static noinline void run_cancelled(struct nursery *n, struct nursery_worker *w)
  */
 void nursery_worker_run(struct nursery *n, struct nursery_worker *w)
 {
+	struct context context;
 	struct nursery_child *c;
 
 	/* They have been shown; one that was marked after this look is found there. */
@@ -537,8 +553,9 @@ void nursery_worker_run(struct nursery *n, struct nursery_worker *w)
 		run_cancelled(n, w);
 		return;
 	}
+	context = get_context();
 	for (c = given(w) ?: step(n, w); c; )
-		c = run_one(n, w, c);
+		c = run_one(n, w, c, context);
 }
 
 /*
