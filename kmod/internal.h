@@ -74,6 +74,8 @@
  *   QUIESCES	it has a quiesce function: see quiesce.c. Set under nursery->lock
  *   STUCK	who counts down takes WAITING, whatever is left: the joiner is to look for
  *		children that the hardware does not complete. By the timer
+ *   LOOK	something changed that is not counted: with STUCK the joiner is to look
+ *		again. Set under nursery->lock; taken back by the joiner, before it looks
  *   UNSURE	a child was cancelled alone, or failed to start
  *   ASKED	the quiesce function has been called when nothing but hardware was left
  *   UNSTOPPED	hardware of this nursery, or of one below, could not be stopped
@@ -101,6 +103,7 @@ enum nursery_state {
 	NURSERY_UNSURE		= BIT(20),
 	NURSERY_ASKED		= BIT(21),
 	NURSERY_UNSTOPPED	= BIT(22),
+	NURSERY_LOOK		= BIT(23),
 	NURSERY_COUNT		= BIT(24),	/* one child */
 };
 
@@ -577,7 +580,7 @@ ktime_t nursery_stuck_at(const struct nursery *n);
 void nursery_stuck_expire(struct nursery *n, ktime_t now);
 bool nursery_look_again(struct nursery *n);
 bool nursery_child_is_stuck(const struct nursery *n, const struct nursery_child *c);
-bool nursery_is_stuck(struct nursery *n, s64 state);
+bool nursery_is_stuck(struct nursery *n, s64 *state);
 void nursery_abandon(struct nursery *n);
 void nursery_child_abandon(struct nursery *n, struct nursery_child *c);
 bool nursery_has_stopped(struct nursery *n);

@@ -90,7 +90,7 @@ static void wait_for_children(struct nursery *n)
 
 	do {
 		/* As in sleep() of scope.c. */
-		if (!nursery_count(old) || nursery_is_stuck(n, old)) {
+		if (nursery_is_stuck(n, &old) || !nursery_count(old)) {
 			nursery_join_later(n);
 			return;
 		}
@@ -107,10 +107,12 @@ static void join(struct nursery *n)
 {
 	void (*done)(struct nursery *n, int err) = n->joined;
 	struct nursery *outer = outer_of(n);
+	s64 state;
 	int err;
 
 	if (!nursery_close(n, 0)) {
-		if (nursery_is_stuck(n, atomic64_read(&n->state)))
+		state = atomic64_read(&n->state);
+		if (nursery_is_stuck(n, &state))
 			nursery_abandon(n);
 		wait_for_children(n);
 		return;

@@ -34,11 +34,12 @@
  * How it is noticed. When the timer finds that the grace is over it sets STUCK. From then on
  * everything that may leave nothing but stuck children wakes the joiner, to look: who counts
  * down takes WAITING whatever is left (nursery_uncount()); and what is no count goes through
- * nursery_look_again(), which counts up for that: a handler returned, or a child was
- * begun just before the cancel. The joiner looks with a value of nursery->state and goes to
- * sleep with a cmpxchg from that value, so nothing that is counted escapes it. That holds
- * with and without a thread that joins. Those who wait for a single child are woken under
- * nursery->lock, and look under it before they sleep.
+ * nursery_look_again(), which sets LOOK, and counts up and down to wake: a handler returned,
+ * or a child was begun just before the cancel. The joiner takes LOOK back, looks, and goes to
+ * sleep with a cmpxchg from the value that nursery->state had then: if something was counted
+ * down or LOOK was set since, it looks again. That holds with and without a thread that
+ * joins; Documentation/model/stuck.pml is about it. Those who wait for a single child are
+ * woken under nursery->lock, and look under it before they sleep.
  */
 #include <linux/export.h>
 #include <linux/nursery_dma.h>
@@ -222,6 +223,8 @@ bool nursery_look_again(struct nursery *n)
 	if (likely(!(atomic64_read(&n->state) & NURSERY_STUCK)))
 		return false;
 	wake_joiners_of_external(n);
+	/* To count up and down again is not seen by a joiner that is about to sleep. */
+	atomic64_or(NURSERY_LOOK, &n->state);
 	atomic64_add(NURSERY_COUNT, &n->state);
 	return true;
 }
@@ -259,19 +262,23 @@ static bool only_stuck_are_left(struct nursery *n, s64 nr_left)
 }
 
 /*
- * Is there nothing left to wait for but stuck children, if nursery->state is @state?
+ * Is there nothing left to wait for but stuck children?
+ *
+ * @state: of the nursery, before the call and after it: for a cmpxchg that fails if the
+ *	answer may have become another one
  *
  * Context: Any; the caller joins the nursery.
  */
-bool nursery_is_stuck(struct nursery *n, s64 state)
+bool nursery_is_stuck(struct nursery *n, s64 *state)
 {
 	unsigned long flags;
 	bool stuck;
 
-	if (likely(!(state & NURSERY_STUCK)))
+	if (likely(!(*state & NURSERY_STUCK)))
 		return false;
+	*state = atomic64_fetch_andnot(NURSERY_LOOK, &n->state) & ~NURSERY_LOOK;
 	raw_spin_lock_irqsave(&n->lock, flags);
-	stuck = only_stuck_are_left(n, nursery_count(state));
+	stuck = only_stuck_are_left(n, nursery_count(*state));
 	raw_spin_unlock_irqrestore(&n->lock, flags);
 	return stuck;
 }

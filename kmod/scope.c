@@ -255,8 +255,7 @@ static void sleep(struct nursery *n, struct nursery_worker *w,
 
 	init_completion(&w->wake);
 	do {
-		/* What it takes to be stuck is counted, so the cmpxchg finds what has changed. */
-		if (!nursery_count(old) || nursery_is_stuck(n, old))
+		if (nursery_is_stuck(n, &old) || !nursery_count(old))
 			return;
 	} while (!atomic64_try_cmpxchg(&n->state, &old, old | NURSERY_WAITING));
 	/*
@@ -399,6 +398,7 @@ void nursery_work(struct nursery *n, bool (*over)(struct nursery *n, struct nurs
 	bool helps = !(n->flags & NURSERY_NO_HELP);
 	struct nursery_worker w;
 	unsigned int vain = 0;
+	s64 state;
 
 	nursery_worker_init(&w, n->executor);
 	/* Others find what is in its slots, once something is, and where to wake us. */
@@ -421,7 +421,8 @@ void nursery_work(struct nursery *n, bool (*over)(struct nursery *n, struct nurs
 			w.finished = 0;
 			continue;
 		}
-		if (nursery_is_stuck(n, atomic64_read(&n->state))) {
+		state = atomic64_read(&n->state);
+		if (nursery_is_stuck(n, &state)) {
 			nursery_abandon(n);
 			continue;
 		}
