@@ -186,6 +186,97 @@ static void external_children_come(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, err, -EIO);
 }
 
+/* Hardware that finishes when somebody waits for it. */
+struct finisher {
+	struct nursery_child	child, hardware;
+	struct task_struct	*waiter;
+};
+
+static int finish_run(struct nursery_child *c)
+{
+	struct finisher *f = container_of(c, struct finisher, child);
+
+	wait_until_asleep(f->waiter);
+	run_in_hardirq(complete_child, &f->hardware);
+	return 0;
+}
+
+/* As long as there is one child it does not say that there is none. */
+static void who_asks_waits_for_the_last_one(struct kunit *test)
+{
+	struct finisher f = { .waiter = current };
+
+	nursery_child_init(&f.hardware, NULL, NULL);
+	nursery_child_init(&f.child, finish_run, NULL);
+	scoped_nursery(beside, .executor = nursery_executor_thread) {
+		scoped_nursery(n, .flags = NURSERY_COLLECT | NURSERY_SUPERVISE) {
+			nursery_child_begin(n, &f.hardware);
+			nursery_spawn(beside, &f.child);
+			KUNIT_EXPECT_PTR_EQ(test, nursery_next(n), &f.hardware);
+			KUNIT_EXPECT_NULL(test, nursery_next(n));
+		}
+	}
+}
+
+/* They wait to be asked for in the order in which they finished, and not the last one first. */
+static void those_that_wait_come_in_order(struct kunit *test)
+{
+	struct nursery_child c[4];
+	int i, k;
+
+	for (i = 0; i < 4; i++)
+		nursery_child_init(&c[i], NULL, NULL);
+	scoped_nursery(n, .flags = NURSERY_COLLECT) {
+		/* The list is empty in between, and has had more than one. */
+		for (k = 0; k < 2; k++) {
+			for (i = 0; i < 4; i++)
+				nursery_child_begin(n, &c[i]);
+			for (i = 0; i < 4; i++)
+				nursery_child_complete(&c[i ^ 1], 0);
+			for (i = 0; i < 4; i++)
+				KUNIT_EXPECT_PTR_EQ(test, nursery_next(n), &c[i ^ 1]);
+		}
+		KUNIT_EXPECT_NULL(test, nursery_next(n));
+	}
+}
+
+static int ready_or_fail(struct nursery_child *c)
+{
+	struct item *item = container_of(c, struct item, child);
+
+	if (!item->ret)
+		nursery_child_ready(c);
+	return item->ret;
+}
+
+static void item_done(struct nursery_child *c)
+{
+	container_of(c, struct item, child)->came++;
+}
+
+/* As those that were spawned; and one that did not get ready has not been spawned. */
+static void started_children_come_if_they_got_ready(struct kunit *test)
+{
+	struct item ready, told, failed;
+
+	item_init(&ready, 0);
+	nursery_child_init(&ready.child, ready_or_fail, NULL);
+	item_init(&told, 0);
+	nursery_child_init(&told.child, ready_or_fail, item_done);
+	item_init(&failed, -EIO);
+	nursery_child_init(&failed.child, ready_or_fail, NULL);
+	scoped_nursery(n, .flags = NURSERY_COLLECT) {
+		KUNIT_EXPECT_EQ(test, nursery_start(n, &told.child), 0);
+		KUNIT_EXPECT_EQ(test, nursery_start(n, &failed.child), -EIO);
+		KUNIT_EXPECT_EQ(test, nursery_start(n, &ready.child), 0);
+		KUNIT_EXPECT_PTR_EQ(test, next(n), &ready);
+		KUNIT_EXPECT_NULL(test, next(n));
+		KUNIT_EXPECT_EQ(test, told.came, 1);
+		/* And is the caller's at once. */
+		KUNIT_EXPECT_EQ(test, nursery_start(n, &failed.child), -EIO);
+	}
+}
+
 /* One that fails comes, and so do those that it took with it: each has its result. */
 static void cancelled_children_come(struct kunit *test)
 {
@@ -271,6 +362,9 @@ static struct kunit_case collect_cases[] = {
 	KUNIT_CASE(join_takes_those_that_are_left),
 	KUNIT_CASE(who_has_told_does_not_come),
 	KUNIT_CASE(external_children_come),
+	KUNIT_CASE(who_asks_waits_for_the_last_one),
+	KUNIT_CASE(those_that_wait_come_in_order),
+	KUNIT_CASE(started_children_come_if_they_got_ready),
 	KUNIT_CASE(cancelled_children_come),
 	KUNIT_CASE(service_does_not_keep_next),
 	KUNIT_CASE(async_join_ends_collecting),

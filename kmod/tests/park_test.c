@@ -107,6 +107,23 @@ static void delayed_start_in_order_of_time(struct kunit *test)
 	KUNIT_EXPECT_LT(test, p[1].last_run, p[0].last_run);
 }
 
+/* The timer is set for one that comes later, and is due earlier. */
+static void early_one_does_not_wait_for_a_late_one(struct kunit *test)
+{
+	struct parker late, early;
+
+	parker_init(&late, 0, 0);
+	parker_init(&early, 0, 0);
+	scoped_nursery(n) {
+		nursery_spawn_delayed(n, &late.child, LONG_TIME);
+		nursery_spawn_delayed(n, &early.child, NSEC_PER_MSEC);
+		KUNIT_EXPECT_EQ(test, nursery_child_join(&early.child), 0);
+		KUNIT_EXPECT_EQ(test, late.runs, 0);
+		nursery_child_unpark(&late.child);
+	}
+	KUNIT_EXPECT_EQ(test, late.runs, 1);
+}
+
 /* When the first is due the others are looked at, and left. */
 static void each_waits_for_its_own_time(struct kunit *test)
 {
@@ -351,26 +368,97 @@ static void child_cancel_runs_parked(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, sibling.cancelled_runs, 0);
 }
 
+/* What the executor's only worker had to do is done: a child that was about to park has. */
+static void wait_for_worker(struct nursery_executor *e)
+{
+	struct plug plug;
+
+	plug_insert(&plug, e->wq);
+	plug_remove(&plug);
+}
+
 /* A cancelled child may wait for its hardware to stop: no further cancel disturbs it. */
 static void cancelled_may_park_again(struct kunit *test)
 {
+	struct nursery_executor *e = single_worker(test);
 	struct parker p;
+	int i, err;
+
+	/* Be it cancelled alone first, or with its nursery. */
+	for (i = 0; i < 2; i++) {
+		err = -1;
+		parker_init(&p, 2, 0);
+		p.cancelled_ret = NURSERY_PARK;
+		p.ret = -ECANCELED;
+		scoped_nursery(n, .executor = e, .flags = NURSERY_NO_HELP, .result = &err) {
+			nursery_spawn(n, &p.child);
+			wait_for_completion(&p.parked);
+			wait_for_worker(e);
+			if (i)
+				nursery_child_cancel(&p.child);
+			nursery_cancel(n, 0);
+			wait_for_completion(&p.parked);
+			wait_for_worker(e);
+			nursery_cancel(n, 0);
+			nursery_child_cancel(&p.child);
+			wait_for_worker(e);
+			KUNIT_EXPECT_EQ(test, p.runs, 2);
+			nursery_child_unpark(&p.child);
+		}
+		KUNIT_EXPECT_EQ(test, err, 0);
+		KUNIT_EXPECT_EQ(test, p.runs, 3);
+	}
+	single_worker_destroy(e);
+}
+
+/* Those that know of a cancel have their time as well, whatever the others wait for. */
+static void cancelled_may_park_until_a_time(struct kunit *test)
+{
+	struct nursery_executor *e = single_worker(test);
+	struct parker p, sibling;
 	int err = -1;
 
 	parker_init(&p, 2, 0);
 	p.cancelled_ret = NURSERY_PARK;
 	p.ret = -ECANCELED;
-	scoped_nursery(n, .result = &err) {
+	parker_init(&sibling, 0, 0);
+	scoped_nursery(n, .executor = e, .flags = NURSERY_NO_HELP, .result = &err) {
+		nursery_spawn_delayed(n, &sibling.child, LONG_TIME);
 		nursery_spawn(n, &p.child);
 		wait_for_completion(&p.parked);
+		wait_for_worker(e);
+		/* From the second time on. */
+		p.delay = NSEC_PER_MSEC;
 		nursery_child_cancel(&p.child);
-		wait_for_completion(&p.parked);
-		nursery_cancel(n, 0);
-		nursery_child_cancel(&p.child);
-		nursery_child_unpark(&p.child);
+		KUNIT_EXPECT_EQ(test, nursery_child_join(&p.child), -ECANCELED);
+		KUNIT_EXPECT_EQ(test, sibling.runs, 0);
+		nursery_child_unpark(&sibling.child);
 	}
 	KUNIT_EXPECT_EQ(test, err, 0);
-	KUNIT_EXPECT_EQ(test, p.runs, 3);
+	KUNIT_EXPECT_EQ(test, p.cancelled_runs, 2);
+	single_worker_destroy(e);
+}
+
+/* Its function sees what the unpark was about: then there is nothing left to be told. */
+static void unpark_before_the_start_is_no_run_more(struct kunit *test)
+{
+	struct nursery_executor *e = single_worker(test);
+	struct parker p;
+	struct plug plug;
+
+	parker_init(&p, 1, 0);
+	plug_insert(&plug, e->wq);
+	scoped_nursery(n, .executor = e, .flags = NURSERY_NO_HELP) {
+		nursery_spawn(n, &p.child);
+		nursery_child_unpark(&p.child);
+		plug_remove(&plug);
+		wait_for_completion(&p.parked);
+		wait_for_worker(e);
+		KUNIT_EXPECT_EQ(test, p.runs, 1);
+		nursery_child_unpark(&p.child);
+	}
+	KUNIT_EXPECT_EQ(test, p.runs, 2);
+	single_worker_destroy(e);
 }
 
 /* Cancelled while it runs, it may have looked before: it does not park. */
@@ -492,6 +580,7 @@ static void many_parked_are_cancelled(struct kunit *test)
 static struct kunit_case park_cases[] = {
 	KUNIT_CASE(delayed_starts_after_its_time),
 	KUNIT_CASE(delayed_start_in_order_of_time),
+	KUNIT_CASE(early_one_does_not_wait_for_a_late_one),
 	KUNIT_CASE(each_waits_for_its_own_time),
 	KUNIT_CASE(delayed_without_delay_starts_at_once),
 	KUNIT_CASE(i4_delayed_and_cancelled_never_runs),
@@ -507,6 +596,8 @@ static struct kunit_case park_cases[] = {
 	KUNIT_CASE(i6_cancel_runs_parked),
 	KUNIT_CASE(child_cancel_runs_parked),
 	KUNIT_CASE(cancelled_may_park_again),
+	KUNIT_CASE(cancelled_may_park_until_a_time),
+	KUNIT_CASE(unpark_before_the_start_is_no_run_more),
 	KUNIT_CASE(cancel_before_park_is_not_lost),
 	KUNIT_CASE(parks_on_any_executor),
 	KUNIT_CASE(many_park_and_run_again),

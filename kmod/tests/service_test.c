@@ -218,6 +218,54 @@ static void joiner_runs_no_service(struct kunit *test)
 	}
 }
 
+/* A child beside it that joins a service. */
+struct service_joiner {
+	struct nursery_child child;
+	struct nursery_child *service;
+	struct completion begun;
+	struct task_struct *task;
+	int got;
+};
+
+static int join_service(struct nursery_child *c)
+{
+	struct service_joiner *j = container_of(c, struct service_joiner, child);
+
+	j->task = current;
+	complete(&j->begun);
+	j->got = nursery_child_join(j->service);
+	return 0;
+}
+
+/* Nor does who waits for just the service, though it is queued: it may wait for the join. */
+static void who_joins_a_service_does_not_run_it(struct kunit *test)
+{
+	struct nursery_executor *e = busy_worker(test);
+	struct service_joiner j;
+	struct probe service;
+
+	service_init(&service);
+	init_completion(&j.begun);
+	j.service = &service.child;
+	nursery_child_init(&j.child, join_service, NULL);
+	scoped_nursery(beside, .executor = nursery_executor_thread) {
+		scoped_nursery(n, .executor = e) {
+			nursery_spawn(n, &service.child);
+			nursery_spawn(beside, &j.child);
+			wait_for_completion(&j.begun);
+			while (!is_asleep(j.task) && !atomic_read(&service.runs))
+				schedule_timeout_uninterruptible(1);
+			KUNIT_EXPECT_EQ(test, atomic_read(&service.runs), 0);
+			if (atomic_read(&service.runs))
+				nursery_child_cancel(&service.child);
+		}
+	}
+	/* It was stopped before it started. */
+	KUNIT_EXPECT_EQ(test, j.got, -ECANCELED);
+	KUNIT_EXPECT_EQ(test, atomic_read(&service.runs), 0);
+	busy_worker_destroy(e);
+}
+
 /* It comes round every millisecond, and holds no thread in between. */
 struct periodic {
 	struct nursery_child child;
@@ -425,6 +473,7 @@ static struct kunit_case service_cases[] = {
 	KUNIT_CASE(service_that_never_started),
 	KUNIT_CASE(service_takes_no_place),
 	KUNIT_CASE(joiner_runs_no_service),
+	KUNIT_CASE(who_joins_a_service_does_not_run_it),
 	KUNIT_CASE(service_may_park),
 	KUNIT_CASE(parked_service_is_stopped),
 	KUNIT_CASE(stop_travels_down),
