@@ -25,7 +25,8 @@
  *   next, end, running, r_held	worker->range
  *   slots, linked		worker->slots, worker->node in nursery->workers
  *   incoming, in_list		queue->incoming, queue->nurseries
- *   spawn()			nursery_spawn_on(), count_in(), nursery_ready_push_behind(),
+ *   spawn()			nursery_spawn_on(), child_count_in(),
+ *				nursery_ready_push_behind(),
  *				spawn_first()
  *   offer(), kick()		nursery_offer(), enlist(), nursery_queue_kick()
  *   uncount()			nursery_uncount()
