@@ -91,6 +91,8 @@ static bool may_join(const struct stress_child *c, const struct stress_child *si
 	if (here->flags & STRESS_PROCESS_ONLY)
 		return false;
 	return c->index % 2 == 0 && sibling->index % 2 && !c->scope->max_active &&
+	       /* It is not stopped as long as we are there. */
+	       !(sibling->flags & CHILD_SERVICE) &&
 	       !(e->flags & STRESS_FEW_WORKERS && c->scope->depth) &&
 	       !(e->flags & STRESS_NO_RETRACT);
 }
@@ -237,7 +239,7 @@ int stress_act(struct stress_child *c)
 {
 	struct stress_scope *s = c->scope;
 
-	switch (stress_below(&c->random, 27)) {
+	switch (stress_below(&c->random, 32)) {
 	case 0 ... 1:
 		udelay(stress_below(&c->random, 20));
 		return 0;
@@ -276,6 +278,11 @@ int stress_act(struct stress_child *c)
 		return 0;
 	case 23 ... 25:
 		return act_in_shield(c);
+	case 26 ... 28:
+		return stress_park(c);
+	case 29 ... 30:
+		stress_unpark_sibling(c);
+		return 0;
 	default:
 		move_deadline(c);
 		return 0;
@@ -285,7 +292,7 @@ int stress_act(struct stress_child *c)
 /* Context: An interrupt; @c is external and not yet completed. */
 void stress_act_in_interrupt(struct stress_child *c)
 {
-	switch (stress_below(&c->random, 8)) {
+	switch (stress_below(&c->random, 10)) {
 	case 0 ... 3:
 		stress_spawn_spare(c->scope);
 		return;
@@ -298,6 +305,9 @@ void stress_act_in_interrupt(struct stress_child *c)
 		return;
 	case 6:
 		move_deadline(c);
+		return;
+	case 7 ... 8:
+		stress_unpark_sibling(c);
 		return;
 	}
 }

@@ -45,20 +45,36 @@ static int pick_result(struct stress_child *c)
 	return stress_one_in(&c->random, 200) ? -ECANCELED : 0;
 }
 
+/* Each time that its function is called. Return: for the first time. */
+static bool check_call(struct stress_child *c)
+{
+	int begun = atomic_inc_return(&c->begun);
+
+	if (begun != c->parks + 1)
+		stress_child_violation(c, "I4", "began %d times, and parked %u times", begun,
+				       c->parks);
+	if (!in_task() || irqs_disabled())
+		stress_child_violation(c, "I8", "is not in process context");
+	stress_take_trigger_back(c);
+	if (begun == 1 && c->flags & CHILD_DELAYED)
+		stress_check_not_before(c);
+	return begun == 1;
+}
+
 static void check_begin(struct stress_child *c)
 {
 	struct stress_scope *s = c->scope;
 	unsigned int active = atomic_inc_return(&s->in_function);
+	bool first = check_call(c);
 
-	if (atomic_inc_return(&c->begun) != 1)
-		stress_child_violation(c, "I4", "began twice");
-	if (!in_task() || irqs_disabled())
-		stress_child_violation(c, "I8", "is not in process context");
 	if (s->max_active && active > s->max_active)
 		stress_child_violation(c, "max_active", "is one of %u that run, not %u",
 				       active, s->max_active);
-	stress_check_late(c);
 	stress_check_child_flag(c);
+	/* It is run again after a cancel, too, and in no order. */
+	if (!first)
+		return;
+	stress_check_late(c);
 
 	/* One at a time: nobody else is here, and KCSAN is asked whether that is so. */
 	if (s->max_active == 1 && c->ticket) {
@@ -69,6 +85,18 @@ static void check_begin(struct stress_child *c)
 	}
 }
 
+/* The end of a call. The last access: from here on c and s may go if the core lets go of them. */
+static int end_call(struct stress_child *c, atomic_t *in_function, int result)
+{
+	if (result == NURSERY_PARK) {
+		stress_count(COUNT_PARKS);
+		c->parks++;
+	}
+	atomic_dec(in_function);
+	atomic_inc(&c->returned);
+	return result;
+}
+
 static int child_run(struct nursery_child *child)
 {
 	struct stress_child *c = container_of(child, struct stress_child, child);
@@ -76,16 +104,32 @@ static int child_run(struct nursery_child *child)
 	int result = 0, acts;
 
 	check_begin(c);
+	if (c->starts && stress_get_ready(c, &result))
+		return end_call(c, &s->in_function, result);
 	for (acts = stress_below(&c->random, 4); acts && !result; acts--)
 		result = stress_act(c);
 	if (!result)
 		result = pick_result(c);
 	stress_check_child_flag(c);
-	note_result(c, result);
-	atomic_dec(&s->in_function);
-	/* The last access: from here on c and s may go as soon as the core has let go. */
-	atomic_inc(&c->returned);
-	return result;
+	if (result != NURSERY_PARK)
+		note_result(c, result);
+	return end_call(c, &s->in_function, result);
+}
+
+static int service_run(struct nursery_child *child)
+{
+	struct stress_child *c = container_of(child, struct stress_child, child);
+	struct stress_scope *s = c->scope;
+	int result = 0;
+
+	atomic_inc(&s->in_service);
+	check_call(c);
+	if (c->starts && stress_get_ready(c, &result))
+		return end_call(c, &s->in_service, result);
+	result = stress_serve(c);
+	if (result != NURSERY_PARK)
+		note_result(c, result);
+	return end_call(c, &s->in_service, result);
 }
 
 /* Context: Any. The child is over, says @who. */
@@ -99,10 +143,14 @@ void stress_check_child(const struct stress_child *c, const char *who)
 	if (returned != (c->flags & CHILD_EXTERNAL ? 1 : begun))
 		stress_child_violation(c, "I1", "is over, says %s, but began %d times, returned %d",
 				       who, begun, returned);
+	if (begun && begun == c->parks)
+		stress_child_violation(c, "I4", "is over, says %s, but has parked", who);
 	if (begun || c->flags & CHILD_EXTERNAL)
 		return;
+	/* A service that has not begun may have been stopped. */
 	if (!nursery_child_cancelled(&c->child) ||
-	    (!READ_ONCE(c->cancel_called) && !stress_may_be_cancelled(s)))
+	    (!READ_ONCE(c->cancel_called) && !(c->flags & CHILD_SERVICE) &&
+	     !stress_may_be_cancelled(s)))
 		stress_child_violation(c, "I4", "was skipped without a cancel");
 }
 
@@ -148,6 +196,10 @@ void stress_trigger_fired(struct stress_trigger *t)
 	struct stress_child *c = t->child;
 	int acts;
 
+	if (t->unparks) {
+		stress_unpark_fired(t);
+		return;
+	}
 	/* Too late: there may be no child any more. */
 	if (atomic_xchg(&t->claimed, 1))
 		return;
@@ -157,6 +209,31 @@ void stress_trigger_fired(struct stress_trigger *t)
 	complete_child(c, pick_result(c));
 }
 
+/* It is not among few workers, whom a service would keep from all others. */
+static bool may_serve(const struct stress_child *c)
+{
+	return !(c->scope->executor->flags & STRESS_FEW_WORKERS) &&
+	       !(c->executor && c->executor->flags & STRESS_FEW_WORKERS);
+}
+
+/* What kind of a function child it is. */
+static void choose_kind(struct stress_child *c, struct stress_random *r)
+{
+	struct stress_scope *s = c->scope;
+
+	if (stress_one_in(r, 4)) {
+		c->executor = stress_one_in(r, 2) ? s->child_queue : stress_pick_executor(r, s);
+	} else if (stress_one_in(r, 5)) {
+		c->flags |= CHILD_DELAYED;
+		c->delay = 1 + stress_below(r, 500 * NSEC_PER_USEC);
+		if (s->flags & (SCOPE_OWNER_CANCELS | SCOPE_FIXED_DEADLINE) && stress_one_in(r, 4))
+			c->delay = STRESS_LONG_SLEEP;
+	}
+	if (may_serve(c) && stress_one_in(r, 12))
+		c->flags |= CHILD_SERVICE;
+}
+
+/* @t: of an external child, or of one that parks, or NULL. */
 void stress_child_start(struct stress_child *c, struct stress_scope *s, unsigned int index,
 			struct stress_trigger *t, struct stress_random *r)
 {
@@ -166,13 +243,14 @@ void stress_child_start(struct stress_child *c, struct stress_scope *s, unsigned
 		.flags = index < s->nr_on_stack ? CHILD_ON_STACK : 0,
 	};
 	stress_canaries(&c->canary, &c->canary_end);
-	if (t) {
+	if (t)
 		t->child = c;
+	if (t && !t->unparks) {
 		c->flags |= CHILD_EXTERNAL;
 		if (stress_one_in(r, 2))
 			c->flags |= CHILD_HAS_HANDLER | (stress_one_in(r, 3) ? CHILD_HARD : 0);
-	} else if (stress_one_in(r, 4)) {
-		c->executor = stress_one_in(r, 2) ? s->child_queue : stress_pick_executor(r, s);
+	} else {
+		choose_kind(c, r);
 	}
 	if (stress_one_in(r, 2)) {
 		c->flags |= CHILD_HAS_DONE;
@@ -183,8 +261,11 @@ void stress_child_start(struct stress_child *c, struct stress_scope *s, unsigned
 	}
 	if (!(c->flags & (CHILD_DONE_FREES | CHILD_DONE_POISONS)) && stress_one_in(r, 2))
 		__set_bit(index, s->shared);
-	nursery_child_init(&c->child, t ? NULL : child_run,
+	nursery_child_init(&c->child, c->flags & CHILD_EXTERNAL ? NULL :
+			   c->flags & CHILD_SERVICE ? service_run : child_run,
 			   c->flags & CHILD_HAS_DONE ? child_done : NULL);
+	if (c->flags & CHILD_SERVICE)
+		nursery_child_set_service(&c->child);
 }
 
 /* The child is begun: now its hardware starts, and then it may be gone any time. */
@@ -212,8 +293,31 @@ static void check_refused(struct stress_child *c, int err)
 		stress_child_violation(c, "I4", "was changed by a spawn that was refused");
 }
 
-/* Context: Any. @c is the caller's alone; its scope is not joined meanwhile. */
-int stress_spawn(struct stress_child *c)
+/* In one of the ways that there are. Afterwards @c may be gone. */
+static int spawn(struct stress_child *c, bool start)
+{
+	const struct stress_executor *e = c->executor;
+	struct stress_scope *s = c->scope;
+
+	if (c->flags & CHILD_EXTERNAL)
+		return nursery_child_begin(&s->nursery, &c->child);
+	if (start)
+		return stress_start_child(c);
+	if (e)
+		return nursery_spawn_on(&s->nursery, &c->child,
+					e == s->child_queue && s->child_executor ?
+					s->child_executor : *e->executor);
+	if (!(c->flags & CHILD_DELAYED))
+		return nursery_spawn(&s->nursery, &c->child);
+	c->not_before = ktime_add_ns(ktime_get(), c->delay);
+	return nursery_spawn_delayed(&s->nursery, &c->child, ns_to_ktime(c->delay));
+}
+
+/*
+ * Context: Any; process context to @start it. @c is the caller's alone; its scope is not joined
+ * meanwhile.
+ */
+int stress_spawn(struct stress_child *c, bool start)
 {
 	const struct stress_executor *e = c->executor ?: c->scope->executor;
 	unsigned int index = c->index, flags = c->flags;
@@ -228,18 +332,12 @@ int stress_spawn(struct stress_child *c)
 	if (flags & CHILD_DONE_POISONS)
 		set_bit(index, s->poisoned);
 	stress_count_context();
-	if (flags & CHILD_EXTERNAL)
-		err = nursery_child_begin(&s->nursery, &c->child);
-	else if (c->executor)
-		err = nursery_spawn_on(&s->nursery, &c->child,
-				       e == s->child_queue && s->child_executor ?
-				       s->child_executor : *e->executor);
-	else
-		err = nursery_spawn(&s->nursery, &c->child);
+	err = spawn(c, start);
 	if (err) {
 		clear_bit(index, s->freed);
 		clear_bit(index, s->poisoned);
-		check_refused(c, err);
+		if (!start)
+			check_refused(c, err);
 		return err;
 	}
 	if (must_refuse)
@@ -248,6 +346,10 @@ int stress_spawn(struct stress_child *c)
 	if (flags & CHILD_HAS_DONE)
 		atomic_inc(&s->dones_owed);
 	stress_count(COUNT_CHILDREN);
+	if (flags & CHILD_DELAYED)
+		stress_count(COUNT_DELAYED);
+	if (flags & CHILD_SERVICE)
+		stress_count(COUNT_SERVICES);
 	if (flags & CHILD_EXTERNAL)
 		stress_count(COUNT_EXTERNAL);
 	else
@@ -265,7 +367,7 @@ void stress_spawn_spare(struct stress_scope *s)
 	unsigned int i = atomic_inc_return(&s->spares_taken) - 1;
 
 	if (i < s->nr_spare)
-		stress_spawn(s->children[s->nr - s->nr_spare + i]);
+		stress_spawn(s->children[s->nr - s->nr_spare + i], false);
 }
 
 /* One that anybody may cancel and join, and that has been spawned; or NULL. */

@@ -140,13 +140,16 @@ static void tell_counts(const struct stress_thread *thread)
 	for (i = 0; i < stress_nr_executors; i++)
 		length += scnprintf(executors + length, sizeof(executors) - length, " %s %ld",
 				    stress_executors[i].name, count(COUNT_EXECUTOR + i));
-	pr_info("seed %llu: %llu trees; nurseries %ld (on stack %ld); children %ld (external %ld, ran %ld, skipped %ld, failed %ld, refused %ld, joined alone %ld); cancels %ld (of children %ld, time-outs %ld, functions just beginning %ld); shields %ld (put off %ld); actions %ld; calls from process %ld, softirq %ld, hard interrupt %ld; executors:%s\n",
+	pr_info("seed %llu: %llu trees; nurseries %ld (on stack %ld); children %ld (external %ld, ran %ld, skipped %ld, failed %ld, refused %ld, joined alone %ld); cancels %ld (of children %ld, time-outs %ld, functions just beginning %ld); shields %ld (put off %ld); actions %ld; delayed %ld, parked %ld, unparked %ld, services %ld, started %ld, collected %ld, joined by nobody %ld; calls from process %ld, softirq %ld, hard interrupt %ld; executors:%s\n",
 		stress_seed, steps(thread), count(COUNT_NURSERIES),
 		count(COUNT_NURSERIES_ON_STACK), count(COUNT_CHILDREN), count(COUNT_EXTERNAL),
 		count(COUNT_RAN), count(COUNT_SKIPPED), count(COUNT_FAILED), count(COUNT_REFUSED),
 		count(COUNT_CHILD_JOINS), count(COUNT_CANCELS) + count(COUNT_CHILD_CANCELS),
 		count(COUNT_CHILD_CANCELS), count(COUNT_TIMEOUTS), count(COUNT_LATE),
 		count(COUNT_SHIELDS), count(COUNT_PUT_OFF), count(COUNT_DEFERRED),
+		count(COUNT_DELAYED), count(COUNT_PARKS), count(COUNT_UNPARKS),
+		count(COUNT_SERVICES), count(COUNT_STARTS), count(COUNT_COLLECTED),
+		count(COUNT_ASYNC),
 		count(COUNT_PROCESS), count(COUNT_SOFTIRQ), count(COUNT_HARDIRQ), executors);
 }
 

@@ -58,7 +58,7 @@ static void deferred_action(void *data)
 	struct deferred *d = data;
 	struct stress_scope *s = d->scope;
 
-	if (atomic_read(&s->in_function) ||
+	if (atomic_read(&s->in_function) || atomic_read(&s->in_service) ||
 	    atomic_read(&s->dones) != atomic_read(&s->dones_owed))
 		stress_violation(s->thread, "I2", "an action runs before the children are over");
 	if (d->order && d->order != s->nr_ordered--)
@@ -101,6 +101,8 @@ static void choose(struct stress_scope *s, struct stress_random *r)
 		s->flags |= SCOPE_OWNER_CANCELS;
 	else if (stress_one_in(r, 5))
 		s->flags |= SCOPE_FIXED_DEADLINE;
+	if (stress_one_in(r, 4))
+		s->flags |= SCOPE_COLLECT;
 	s->nr = 1 + stress_below(r, s->depth ? 6 : 12);
 	if (!s->depth && stress_one_in(r, 16))
 		s->nr = STRESS_MAX_CHILDREN;
@@ -150,13 +152,15 @@ static int make_children(struct stress_scope *s, struct owner *o, struct stress_
 		if (!c)
 			return -ENOMEM;
 		s->children[i] = c;
-		if (stress_one_in(&o->random, 4)) {
+		if (stress_one_in(&o->random, 3)) {
 			t = stress_trigger_new(&o->random);
 			if (!t)
 				return -ENOMEM;
 			t->next = o->triggers;
 			o->triggers = t;
-			s->only_functions = false;
+			t->unparks = stress_one_in(&o->random, 4);
+			if (!t->unparks)
+				s->only_functions = false;
 		}
 		stress_child_start(c, s, i, t, &o->random);
 	}
@@ -173,7 +177,8 @@ static void open_nursery(struct stress_scope *s, struct stress_random *r)
 		.executor	= s->own_executor ?: *s->executor->executor,
 		.max_active	= s->max_active,
 		.flags		= (s->flags & SCOPE_SUPERVISE ? NURSERY_SUPERVISE : 0) |
-				  (s->flags & SCOPE_NO_HELP ? NURSERY_NO_HELP : 0),
+				  (s->flags & SCOPE_NO_HELP ? NURSERY_NO_HELP : 0) |
+				  (s->flags & SCOPE_COLLECT ? NURSERY_COLLECT : 0),
 	};
 	ktime_t latest = KTIME_MAX;
 
@@ -206,9 +211,11 @@ static void fill(struct stress_scope *s, struct stress_random *r)
 	unsigned int i;
 
 	for (i = 0; i < s->nr - s->nr_spare; i++) {
-		if (!s->children[i]->trigger)
-			s->children[i]->ticket = i + 1;
-		stress_spawn(s->children[i]);
+		struct stress_child *c = s->children[i];
+
+		if (!(c->flags & (CHILD_EXTERNAL | CHILD_DELAYED | CHILD_SERVICE)))
+			c->ticket = i + 1;
+		stress_spawn(c, stress_may_start(c) && stress_one_in(r, 8));
 		if (stress_one_in(r, 6))
 			stress_defer(s, true);
 		if (s->depth + 1 < STRESS_MAX_DEPTH && stress_one_in(r, 20))
@@ -240,10 +247,12 @@ static void join_one(struct stress_scope *s, struct stress_random *r)
 
 	if ((s->max_active && s->depth) || i >= s->nr - s->nr_spare)
 		return;
-	if (test_bit(i, s->freed) || test_bit(i, s->poisoned) || !c->accepted)
+	if (test_bit(i, s->freed) || test_bit(i, s->poisoned) || !c->accepted ||
+	    c->flags & CHILD_SERVICE)
 		return;
 	stress_join_child(c);
-	if (c->flags & CHILD_HAS_DONE || test_bit(i, s->shared))
+	/* Where they are collected it is in a list. */
+	if (c->flags & CHILD_HAS_DONE || test_bit(i, s->shared) || s->flags & SCOPE_COLLECT)
 		return;
 	set_bit(i, s->poisoned);
 	stress_poison(c, sizeof(*c));
@@ -317,6 +326,8 @@ static void check_ended(struct stress_scope *s, unsigned int i)
 		return;
 	}
 	dones = atomic_read(&c->dones);
+	if (c->start_failed)
+		return;
 	if (!c->accepted) {
 		if (atomic_read(&c->begun) || dones)
 			stress_child_violation(c, "I4", "was not spawned, but began");
@@ -326,7 +337,8 @@ static void check_ended(struct stress_scope *s, unsigned int i)
 	if (dones != !!(c->flags & CHILD_HAS_DONE))
 		stress_child_violation(c, "I4", "had done() called %d times", dones);
 	if (!dones)
-		stress_count(atomic_read(&c->begun) || c->trigger ? COUNT_RAN : COUNT_SKIPPED);
+		stress_count(atomic_read(&c->begun) || c->flags & CHILD_EXTERNAL ? COUNT_RAN :
+									   COUNT_SKIPPED);
 }
 
 static void check_joined(struct stress_scope *s, int err)
@@ -335,9 +347,9 @@ static void check_joined(struct stress_scope *s, int err)
 
 	if (!stress_scope_is_whole(s))
 		stress_violation(s->thread, "I1", "the memory around a nursery was overwritten");
-	if (atomic_read(&s->in_function))
+	if (atomic_read(&s->in_function) || atomic_read(&s->in_service))
 		stress_violation(s->thread, "I1", "%d children run after the join",
-				 atomic_read(&s->in_function));
+				 atomic_read(&s->in_function) + atomic_read(&s->in_service));
 	if (atomic_read(&s->dones) != atomic_read(&s->dones_owed))
 		stress_violation(s->thread, "I1", "of %d done() %d were called by the join",
 				 atomic_read(&s->dones_owed), atomic_read(&s->dones));
@@ -378,6 +390,34 @@ static void give_back_children(struct stress_scope *s, struct owner *o, bool at_
 	}
 }
 
+static void joined(struct nursery *n, int err)
+{
+	struct stress_scope *s = container_of(n, struct stress_scope, nursery);
+
+	s->joined = err;
+	complete(&s->over);
+}
+
+/* By whom nobody helps, the owner need not be the joiner; or it joins what is being joined. */
+static int join(struct stress_scope *s, struct stress_random *r)
+{
+	bool twice = stress_one_in(r, 3);
+	int err = 0;
+
+	if (!(s->flags & SCOPE_NO_HELP) || !stress_one_in(r, 2))
+		return nursery_join(&s->nursery);
+	stress_count(COUNT_ASYNC);
+	init_completion(&s->over);
+	nursery_join_async(&s->nursery, joined);
+	if (twice)
+		err = nursery_join(&s->nursery);
+	wait_for_completion(&s->over);
+	if (twice && err != s->joined)
+		stress_violation(s->thread, "I7", "of two joins one returned %d, the other %d",
+				 err, s->joined);
+	return s->joined;
+}
+
 static int run_scope(struct stress_scope *s, struct owner *o, struct stress_child *on_stack)
 {
 	struct stress_random *r = &o->random;
@@ -398,7 +438,9 @@ static int run_scope(struct stress_scope *s, struct owner *o, struct stress_chil
 		fill(s, r);
 		if (stress_one_in(r, 2))
 			join_one(s, r);
-		err = nursery_join(&s->nursery);
+		if (s->flags & SCOPE_COLLECT && !stress_violated())
+			stress_collect(s, r);
+		err = join(s, r);
 		check_joined(s, err);
 	}
 	if (stress_violated()) {

@@ -80,6 +80,7 @@ struct stress_thread {
 #define SCOPE_NO_HELP		BIT(2)
 #define SCOPE_OWNER_CANCELS	BIT(3)	/* before it joins, so a child may sleep for it */
 #define SCOPE_FIXED_DEADLINE	BIT(4)	/* the same, after its timeout; nobody moves it */
+#define SCOPE_COLLECT		BIT(5)
 
 struct stress_scope {
 	u64				canary;
@@ -107,7 +108,8 @@ struct stress_scope {
 	DECLARE_BITMAP(freed, STRESS_MAX_CHILDREN);	/* by their done(), or about to be */
 	DECLARE_BITMAP(poisoned, STRESS_MAX_CHILDREN);	/* the same */
 	atomic_t			spares_taken;
-	atomic_t			in_function;	/* children that are in their function */
+	atomic_t			in_function;	/* children that are in theirs ... */
+	atomic_t			in_service;	/* ... and services */
 	atomic_t			dones_owed;	/* of spawns that returned 0 */
 	atomic_t			dones;
 	atomic_t			deferred;	/* actions not yet called */
@@ -127,6 +129,9 @@ struct stress_scope {
 	raw_spinlock_t			late_lock;
 	struct task_struct		*late[8];	/* that began a child after the cancel */
 	unsigned int			nr_late;
+
+	struct completion		over;		/* nursery_join_async() is ... */
+	int				joined;		/* ... and told this */
 	u64				canary_end;
 };
 
@@ -138,13 +143,15 @@ struct stress_scope {
 #define CHILD_HAS_HANDLER	BIT(4)	/* external: the handler completes it */
 #define CHILD_ON_STACK		BIT(5)
 #define CHILD_HARD		BIT(6)	/* that handler is a hard one */
+#define CHILD_DELAYED		BIT(7)
+#define CHILD_SERVICE		BIT(8)
 
 struct stress_child {
 	u64				canary;
 	struct nursery_child		child;
 	struct nursery_cancel_handler	handler;	/* of an external child */
 	struct stress_scope		*scope;
-	struct stress_trigger		*trigger;	/* of an external child */
+	struct stress_trigger		*trigger;	/* completes it, or unparks it, or NULL */
 	const struct stress_executor	*executor;	/* of its own, or NULL */
 	struct stress_random		random;
 	unsigned int			index;		/* in its scope */
@@ -154,6 +161,15 @@ struct stress_child {
 	atomic_t			returned;	/* or completed, if external */
 	atomic_t			dones;
 	int				result;		/* what it returned */
+	u64				delay;		/* in ns; delayed */
+	ktime_t				not_before;	/* the same */
+	unsigned int			parks;		/* by itself: how often it did */
+	bool				armed;		/* the trigger is to unpark it ... */
+	bool				was_armed;	/* ... which it does once */
+	bool				unpark_called;
+	bool				starts;		/* and has not said that it is ready */
+	bool				start_failed;
+	bool				came;		/* by nursery_next() */
 	bool				accepted;
 	bool				cancel_called;
 	bool				cancel_returned;
@@ -177,6 +193,8 @@ struct stress_trigger {
 	struct stress_trigger		*next;		/* of the same owner */
 	struct stress_child		*child;
 	atomic_t			claimed;	/* who sets it completes the child */
+	bool				unparks;	/* instead ... */
+	bool				over;		/* ... and has done so */
 	enum stress_trigger_kind	kind;
 	unsigned int			delay_us;
 	union {
@@ -205,6 +223,13 @@ enum stress_count {
 	COUNT_CHILD_JOINS,
 	COUNT_LATE,			/* functions that were about to begin at a cancel */
 	COUNT_DEFERRED,
+	COUNT_DELAYED,
+	COUNT_PARKS,
+	COUNT_UNPARKS,			/* of others */
+	COUNT_SERVICES,
+	COUNT_STARTS,
+	COUNT_COLLECTED,
+	COUNT_ASYNC,			/* joins */
 	COUNT_PROCESS,			/* calls that start, complete or cancel: from where */
 	COUNT_SOFTIRQ,
 	COUNT_HARDIRQ,
@@ -272,11 +297,29 @@ void stress_trigger_fired(struct stress_trigger *t);	/* in child.c */
 /* child.c */
 void stress_child_start(struct stress_child *c, struct stress_scope *s, unsigned int index,
 			struct stress_trigger *t, struct stress_random *r);
-int stress_spawn(struct stress_child *c);
+int stress_spawn(struct stress_child *c, bool start);
 void stress_spawn_spare(struct stress_scope *s);
 void stress_join_child(struct stress_child *c);
 void stress_check_child(const struct stress_child *c, const char *who);
 struct stress_child *stress_pick_shared(struct stress_scope *s, struct stress_random *r);
+
+/* park.c */
+int stress_park(struct stress_child *c);
+void stress_unpark_fired(struct stress_trigger *t);
+void stress_take_trigger_back(struct stress_child *c);
+void stress_unpark_sibling(struct stress_child *c);
+void stress_check_not_before(const struct stress_child *c);
+
+/* service.c */
+int stress_serve(struct stress_child *c);
+
+/* start.c */
+bool stress_may_start(const struct stress_child *c);
+int stress_get_ready(struct stress_child *c, int *result);
+int stress_start_child(struct stress_child *c);
+
+/* collect.c */
+void stress_collect(struct stress_scope *s, struct stress_random *r);
 
 /* act.c */
 int stress_act(struct stress_child *c);
