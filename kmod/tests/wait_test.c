@@ -23,6 +23,7 @@ struct waiter {
 	struct place		*place;
 	wait_fn			wait;
 	long			timeout;
+	struct task_struct	*task;		/* there until it has returned */
 	struct completion	started;
 	struct completion	*gate;		/* before it waits; NULL: not */
 	int			ret;		/* of the wait */
@@ -71,10 +72,11 @@ static int waiter_run(struct nursery_child *c)
 {
 	struct waiter *w = container_of(c, struct waiter, child);
 
+	w->task = current;
 	complete(&w->started);
 	if (w->gate)
 		wait_for_completion(w->gate);
-	w->ret = w->wait(w);
+	WRITE_ONCE(w->ret, w->wait(w));
 	return w->ret;
 }
 
@@ -133,6 +135,22 @@ static void wait_until_it_waits(struct waiter *w)
 		usleep_range(20, 100);
 }
 
+/*
+ * Has nobody woken it yet? Once woken it is in the queue of a CPU, or on its way there, until
+ * its wait has returned.
+ */
+static bool sleeps_on(const struct waiter *w)
+{
+	bool asleep = false;
+
+	rcu_read_lock();	/* as long as it waits its task stays, and a bit longer */
+	if (READ_ONCE(w->ret) == 1)
+		asleep = !READ_ONCE(w->task->on_rq) && READ_ONCE(w->task->__state) & TASK_NORMAL;
+	rcu_read_unlock();
+	smp_rmb();		/* it was asleep, then a look whether that was in its wait */
+	return asleep && READ_ONCE(w->ret) == 1;
+}
+
 static void expect_nothing_left(struct kunit *test, struct place *p)
 {
 	KUNIT_EXPECT_FALSE(test, has_waiters(p, wait_item));
@@ -169,6 +187,9 @@ static void i6_every_wait_ends_with_a_cancel(struct kunit *test)
 				run_in_hardirq(cancel_it, n);
 			else
 				cancel_it(n);
+			/* From here on it is up to the scheduler. One of them polls. */
+			for (j = 0; j < MANY && waits[i / 2] != wait_resched; j++)
+				KUNIT_EXPECT_FALSE_MSG(test, sleeps_on(&w[j]), "wait %d", i);
 		}
 		KUNIT_EXPECT_LT(test, ktime_ms_delta(ktime_get(), start), PROMPT_MS);
 		KUNIT_EXPECT_EQ(test, err, -EINTR);
