@@ -2,9 +2,9 @@
 # shellcheck shell=bash
 #
 # The machine of the stock and debug kernels: QEMU's q35, two emulated
-# processors, an IOMMU and edu devices. What it writes, in $run: console is the
-# kernel's log, output what the command prints; status and files come from init
-# (guest/init).
+# processors, an IOMMU, edu devices in hot-plug slots, and a line to QEMU's
+# monitor. What it writes, in $run: console is the kernel's log, output what the
+# command prints; status and files come from init (guest/init).
 #
 # Sourced by vm, never run.
 
@@ -47,6 +47,8 @@ describe_machine()
 		# saves the second that a PC's firmware takes
 		-bios qboot.rom
 		-M "q35,kernel-irqchip=split"
+		# slots are hot-plugged by their own registers, not by ACPI
+		-global ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off
 		-device "intel-iommu,intremap=off"
 		-kernel "$(kernel_image "$kernel")"
 		-initrd "$run/initramfs"
@@ -58,15 +60,28 @@ describe_machine()
 		-device "virtserialport,bus=ports.0,nr=2,chardev=files,name=files"
 		-chardev "file,id=status,path=$run/status"
 		-device "virtserialport,bus=ports.0,nr=3,chardev=status,name=status"
+		# the guest's port "qmp" is QEMU's own monitor: two pipes, back to back
+		-chardev "pipe,id=monitor,path=$run/monitor" -mon "chardev=monitor,mode=control"
+		-chardev "pipe,id=qmp,path=$run/qmp"
+		-device "virtserialport,bus=ports.0,nr=4,chardev=qmp,name=qmp"
 	)
+	mkfifo "$run/monitor.in" "$run/monitor.out"
+	ln -s monitor.out "$run/qmp.in"
+	ln -s monitor.in "$run/qmp.out"
 	if [ -n "$terminal" ]; then
 		machine_command+=(-device "virtconsole,bus=ports.0,nr=0,chardev=terminal")
 	else
 		machine_command+=(-device
 			"virtserialport,bus=ports.0,nr=1,chardev=terminal,name=output")
 	fi
+	# Each in a slot of its own, from which it can be taken (QMP: device_del), and
+	# into which another can be put (device_add). A conventional PCI device may sit
+	# there, and is alone on its bus: so it can be reset with it.
 	for ((i = 0; i < edu; i++)); do
-		machine_command+=(-device edu)
+		machine_command+=(
+			-device "pcie-root-port,id=port$i,chassis=$((i + 1)),slot=$((i + 1))"
+			-device "edu,id=edu$i,bus=port$i"
+		)
 	done
 	for ((i = 0; i < ${#disks[@]}; i++)); do
 		add_disk "$i" "${disks[i]}"
