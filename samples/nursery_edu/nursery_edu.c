@@ -12,6 +12,9 @@
  * So there is no remove(), and no list of what is going on. The device's nursery is
  * joined before what the driver acquired earlier is released, the interrupt first of all:
  * no call runs after that, so no transfer and no buffer is left.
+ *
+ * While the system sleeps and while the device is reset no call runs, either, but those who
+ * wait for theirs need not know: it goes on afterwards.
  */
 #include <linux/interrupt.h>
 #include <linux/module.h>
@@ -59,7 +62,12 @@ struct edu_device {
 	struct nursery nursery;
 	struct nursery_op copy;
 	struct edu_transfer *transfer;	/* in the engine; whoever takes it completes it */
+	atomic_t state;			/* EDU_RUNNING, EDU_HELD */
+	wait_queue_head_t changed;	/* @state: a bit is gone */
 };
+
+#define EDU_RUNNING	BIT(0)	/* a call is; there is but one at a time */
+#define EDU_HELD	BIT(1)	/* none may begin: the device sleeps, or is being reset */
 
 /* From the interrupt and from the cancel handler: one of them finds it. */
 static void edu_complete(struct edu_device *edu, int result)
@@ -167,8 +175,50 @@ static int edu_copy(struct nursery_call *call)
 		if (!err)
 			memcpy(dst, buf->cpu, len);
 	}
-	/* The scope knows better why: a refused transfer may be a timeout. */
-	return joined ?: err;
+	/*
+	 * What has arrived has arrived, cancelled or not. If not, the scope knows better
+	 * why: a refused transfer may be a timeout.
+	 */
+	return err ? joined ?: err : 0;
+}
+
+static bool edu_begin(struct edu_device *edu)
+{
+	return atomic_cmpxchg(&edu->state, 0, EDU_RUNNING) == 0;
+}
+
+static void edu_clear(struct edu_device *edu, int bit)
+{
+	(void)atomic_fetch_andnot_release(bit, &edu->state);
+	wake_up(&edu->changed);
+}
+
+/* The call that runs may end, which takes half a second; others wait for edu_go_on(). */
+static void edu_hold(struct pci_dev *pdev)
+{
+	struct edu_device *edu = pci_get_drvdata(pdev);
+
+	atomic_or(EDU_HELD, &edu->state);
+	wait_event(edu->changed, !(atomic_read_acquire(&edu->state) & EDU_RUNNING));
+}
+
+static void edu_go_on(struct pci_dev *pdev)
+{
+	edu_clear(pci_get_drvdata(pdev), EDU_HELD);
+}
+
+static int edu_run(struct nursery_call *call)
+{
+	struct edu_device *edu = container_of(call->op, struct edu_device, copy);
+	int err;
+
+	/* Not for ever: who waits is cancelled if the device goes instead of coming back. */
+	err = nursery_wait_event(&call->child, edu->changed, edu_begin(edu));
+	if (err)
+		return err;
+	err = edu_copy(call);
+	edu_clear(edu, EDU_RUNNING);
+	return err;
 }
 
 static int edu_probe(struct pci_dev *pdev, const struct pci_device_id *id)
@@ -185,6 +235,8 @@ static int edu_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	if (!edu || !params.name)
 		return -ENOMEM;
 	edu->pdev = pdev;
+	init_waitqueue_head(&edu->changed);
+	pci_set_drvdata(pdev, edu);
 
 	err = pcim_enable_device(pdev);
 	if (err)
@@ -213,7 +265,7 @@ static int edu_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	if (err)
 		return err;
 	edu->copy = (struct nursery_op) {
-		.name = "edu-copy", .usage = "SRC,DST,LEN", .nr_args = 3, .run = edu_copy,
+		.name = "edu-copy", .usage = "SRC,DST,LEN", .nr_args = 3, .run = edu_run,
 	};
 	return nursery_register_op(&edu->nursery, &edu->copy);
 }
@@ -224,10 +276,32 @@ static const struct pci_device_id edu_ids[] = {
 };
 MODULE_DEVICE_TABLE(pci, edu_ids);
 
+static int edu_suspend(struct device *dev)
+{
+	edu_hold(to_pci_dev(dev));
+	return 0;
+}
+
+static int edu_resume(struct device *dev)
+{
+	edu_go_on(to_pci_dev(dev));
+	return 0;
+}
+
+static DEFINE_SIMPLE_DEV_PM_OPS(edu_pm, edu_suspend, edu_resume);
+
+static const struct pci_error_handlers edu_err_handler = {
+	.reset_prepare	= edu_hold,
+	.reset_done	= edu_go_on,
+};
+
 static struct pci_driver edu_driver = {
 	.name		= KBUILD_MODNAME,
 	.id_table	= edu_ids,
 	.probe		= edu_probe,
+	.shutdown	= edu_hold,	/* for good: memory is not ours any more */
+	.driver.pm	= pm_sleep_ptr(&edu_pm),
+	.err_handler	= &edu_err_handler,
 };
 module_pci_driver(edu_driver);
 
