@@ -34,6 +34,9 @@ install: all
 demo:
 	@tools/vm/demo
 
+devices:
+	@tools/vm/devices
+
 check:
 	@tools/vm/check $(TESTS)
 
@@ -71,6 +74,7 @@ help:
 	@echo 'make install         install both; DESTDIR and PREFIX are honoured'
 	@echo 'make demo            see it work: a file through real DMA, in a virtual machine'
 	@echo 'make check           all tests, in virtual machines; TESTS="kunit abi" for some'
+	@echo 'make devices         devices come and go, a hundred times in each way: an hour'
 	@echo 'make bench           nurseries and their peers measured, in virtual machines'
 	@echo 'make stress          random trees of nurseries; SECONDS=60 SEED=1 KERNEL=debug, kcsan, ...'
 	@echo 'make bench-instructions  instructions per child, beside the table of them; UPDATE=1'
@@ -81,4 +85,4 @@ help:
 	@echo 'demo, check, bench, stress, lint and vm install what Debian packages they need and keep the rest'
 	@echo 'in $${NURSERY_CACHE:-$${XDG_CACHE_HOME:-~/.cache}/nursery}; "tools/vm/vm clean" empties it.'
 
-.PHONY: all modules tools install demo check bench bench-instructions stress lint vm clean packages help
+.PHONY: all modules tools install demo check devices bench bench-instructions stress lint vm clean packages help
