@@ -10,6 +10,11 @@
  * The joiner has nothing but a pointer to the child, so it holds the child until it has
  * either taken it or is in the list of waiters: meanwhile the child does not end, and its
  * nursery stays.
+ *
+ * A child that has been started has a worker, until it parks. To run it again takes one anew,
+ * and a caller's queue may have none: the only one may be who waits here. So there the joiner
+ * looks again after a while, and has a thread of ours run the child if it is queued, or due
+ * and still parked (I5).
  */
 #include <linux/export.h>
 
@@ -41,8 +46,8 @@ static bool take_from_workers(struct nursery *n, struct nursery_child *c)
 }
 
 /*
- * Take a child that has not been started, to run it or to end it: then it is the
- * caller's, LIVE. With a bound, to run it must be its turn, and it gets the place.
+ * Take a child that has not been started, or is to be run again, to run it or to end it: then
+ * it is the caller's, LIVE. With a bound, to run it must be its turn, and it gets the place.
  *
  * Context: nursery->lock held, the child not finished. The nursery is to be offered
  * afterwards.
@@ -50,6 +55,7 @@ static bool take_from_workers(struct nursery *n, struct nursery_child *c)
  */
 bool nursery_child_take(struct nursery *n, struct nursery_child *c, bool to_run)
 {
+again:
 	switch (child_phase(atomic_read(&c->state))) {
 	case CHILD_LIVE:
 		return !n->max_active &&
@@ -72,16 +78,70 @@ bool nursery_child_take(struct nursery *n, struct nursery_child *c, bool to_run)
 			n->nr_active--;
 		return true;
 	case CHILD_PARKED:
-		return !to_run && nursery_parked_remove(n, c);
+		if (!to_run)
+			return nursery_parked_remove(n, c);
+		if (!nursery_parked_take_due(n, c))
+			return false;
+		if (!n->max_active)
+			return true;
+		nursery_child_queue(n, c, n->executor);
+		goto again;
 	}
 	return false;
 }
+
+/* Is @w in the list, so that nobody has woken it? Context: nursery->lock held. */
+static bool is_waiting(const struct nursery *n, const struct nursery_waiter *w)
+{
+	const struct nursery_waiter *at = n->waiters;
+
+	while (at && at != w)
+		at = at->next;
+	return at;
+}
+
+/*
+ * The caller waits for @c, by @w, and nobody may be there to run it again. If it is to be,
+ * have a thread do so. Its memory stays until the caller has returned.
+ *
+ * Return: whether a thread does.
+ */
+static bool look_again(struct nursery_child *c, const struct nursery_waiter *w,
+		       struct nursery_stand_in *thread)
+{
+	struct nursery *n;
+	bool taken;
+
+	local_irq_disable();
+	n = nursery_child_hold_unfinished(c);
+	if (!n) {
+		local_irq_enable();
+		return false;
+	}
+	raw_spin_lock(&n->lock);
+	/* If not, it has finished, and this is another life of it. */
+	taken = is_waiting(n, w) && nursery_child_take(n, c, true);
+	raw_spin_unlock(&n->lock);
+	nursery_offer_rest(n);
+	if (taken) {
+		thread->nursery = n;
+		thread->child = c;
+		nursery_stand_in(thread);
+	}
+	nursery_child_release(c);
+	local_irq_enable();
+	return taken;
+}
+
+/* How long a joiner of one child sleeps before it looks for the first time. */
+#define PATIENCE	(HZ / 10 + 1)
 
 /**
  * nursery_child_join - wait for one child
  * @c: the child. Not one whose done() frees it.
  *
- * Runs the child here if it is still queued. done() may still be running on
+ * Runs the child here if it is still queued. If it has parked, and its executor has nobody
+ * to run it again, a thread of the core does after a while. done() may still be running on
  * return; only nursery_join() waits for it. Where several join one child, it may be
  * freed or initialised anew when all have returned. Two children that wait for each other
  * are not found out, nor is one that waits for a sibling which max_active holds
@@ -96,9 +156,10 @@ int nursery_child_join(struct nursery_child *c)
 {
 	struct nursery_stand_in thread;
 	struct nursery_waiter waiter;
+	bool taken, may_lack_workers;
+	unsigned long patience;
 	unsigned int phase;
 	struct nursery *n;
-	bool taken;
 
 	might_sleep();
 	nursery_dep_join_child(c);
@@ -142,6 +203,7 @@ again:
 	atomic_or(CHILD_WAITED, &c->state);
 	nursery_add_waiter(n, &waiter, c);
 	waiter.looks = !c->fn;
+	may_lack_workers = c->fn && !child_is_service(c) && !n->executor->queue.limit;
 	raw_spin_unlock(&n->lock);
 	nursery_offer_rest(n);
 	if (taken) {
@@ -152,7 +214,16 @@ again:
 	}
 	nursery_child_release(c);
 	local_irq_enable();
-	wait_for_completion(&waiter.wake);
+	/* It may also be that the child takes long: look less and less often. */
+	patience = PATIENCE;
+	while (may_lack_workers && !wait_for_completion_timeout(&waiter.wake, patience)) {
+		if (look_again(c, &waiter, &thread))
+			patience = PATIENCE;
+		else
+			patience = min_t(unsigned long, 2 * patience, MAX_JIFFY_OFFSET);
+	}
+	if (!may_lack_workers)
+		wait_for_completion(&waiter.wake);
 	if (unlikely(waiter.look))
 		goto again;
 	return waiter.result;

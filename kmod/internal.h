@@ -519,6 +519,7 @@ unsigned int nursery_take_due(struct nursery *n, struct nursery_child **to, unsi
 bool nursery_is_parked_service(const struct nursery *n, const struct nursery_child *c);
 struct llist_node *nursery_take_parked(struct nursery *n, unsigned int room);
 bool nursery_parked_remove(struct nursery *n, struct nursery_child *c);
+bool nursery_parked_take_due(struct nursery *n, struct nursery_child *c);
 struct nursery_child *nursery_next_parked(struct nursery *n, struct nursery_child *c);
 
 /* go.c */

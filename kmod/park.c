@@ -283,6 +283,15 @@ bool nursery_parked_remove(struct nursery *n, struct nursery_child *c)
 	return true;
 }
 
+/* For who waits for just this one. nursery->lock held. Return: whether it is due, and taken. */
+bool nursery_parked_take_due(struct nursery *n, struct nursery_child *c)
+{
+	if (c->timer.expires > ktime_get())
+		return false;
+	take(n, c);
+	return true;
+}
+
 /* For listings: the parked child after @c; NULL: the first. Context: nursery->lock held. */
 struct nursery_child *nursery_next_parked(struct nursery *n, struct nursery_child *c)
 {

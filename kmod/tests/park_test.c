@@ -250,6 +250,65 @@ static void parked_holds_no_thread(struct kunit *test)
 	single_worker_destroy(e);
 }
 
+/* Occupies the only worker, and waits for a sibling that has parked. */
+struct occupier {
+	struct nursery_child child;
+	struct nursery_child *sibling;
+	struct completion begun;
+	struct task_struct *task;
+	int got;
+};
+
+static int occupy(struct nursery_child *c)
+{
+	struct occupier *o = container_of(c, struct occupier, child);
+
+	o->task = current;
+	complete(&o->begun);
+	o->got = nursery_child_join(o->sibling);
+	return 0;
+}
+
+/* Whether it is due when the time has come, or has been unparked: somebody runs it. */
+static void join_a_parked_sibling(struct kunit *test, ktime_t delay, unsigned int max_active)
+{
+	struct nursery_executor *e = single_worker(test);
+	struct occupier o = { .got = 1000 };
+	struct parker p;
+	int err = -1;
+
+	parker_init(&p, 2, delay);
+	p.ret = -EIO;
+	o.sibling = &p.child;
+	init_completion(&o.begun);
+	nursery_child_init(&o.child, occupy, NULL);
+	scoped_nursery(n, .executor = e, .max_active = max_active, .result = &err,
+		       .flags = NURSERY_NO_HELP | NURSERY_SUPERVISE) {
+		nursery_spawn(n, &p.child);
+		wait_for_completion(&p.parked);
+		nursery_spawn(n, &o.child);
+		wait_for_completion(&o.begun);
+		while (!delay && !completion_done(&p.parked)) {
+			wait_until_asleep(o.task);
+			nursery_child_unpark(&p.child);
+			schedule_timeout_uninterruptible(1);
+		}
+		if (!delay)
+			nursery_child_unpark(&p.child);
+	}
+	KUNIT_EXPECT_EQ(test, err, -EIO);
+	KUNIT_EXPECT_EQ(test, o.got, -EIO);
+	KUNIT_EXPECT_EQ(test, p.runs, 3);
+	single_worker_destroy(e);
+}
+
+static void i5_child_joins_its_parked_sibling(struct kunit *test)
+{
+	join_a_parked_sibling(test, 0, 0);
+	join_a_parked_sibling(test, NSEC_PER_MSEC, 0);
+	join_a_parked_sibling(test, NSEC_PER_MSEC, 2);
+}
+
 /* Nor a place below max_active. */
 static void parked_holds_no_place(struct kunit *test)
 {
@@ -588,6 +647,7 @@ static struct kunit_case park_cases[] = {
 	KUNIT_CASE(unpark_starts_delayed),
 	KUNIT_CASE(delayed_spawn_refuses_as_spawn),
 	KUNIT_CASE(parked_holds_no_thread),
+	KUNIT_CASE(i5_child_joins_its_parked_sibling),
 	KUNIT_CASE(parked_holds_no_place),
 	KUNIT_CASE(parked_runs_again_at_its_time),
 	KUNIT_CASE(early_unpark_is_not_lost),
