@@ -82,7 +82,9 @@ static void cancel_sibling(struct stress_child *c)
 static bool may_join(const struct stress_child *c, const struct stress_child *sibling)
 {
 	const struct stress_executor *here = c->executor ?: c->scope->executor;
-	const struct stress_executor *e = sibling->executor ?: sibling->scope->executor;
+	/* That of the scope in any case: there it is run again when it has parked. */
+	unsigned int flags = sibling->scope->executor->flags |
+			     (sibling->executor ? sibling->executor->flags : 0);
 
 	/*
 	 * Inside a spawn the spawner waits for us: it may be that sibling, or the
@@ -93,8 +95,8 @@ static bool may_join(const struct stress_child *c, const struct stress_child *si
 	return c->index % 2 == 0 && sibling->index % 2 && !c->scope->max_active &&
 	       /* It is not stopped as long as we are there. */
 	       !(sibling->flags & CHILD_SERVICE) &&
-	       !(e->flags & STRESS_FEW_WORKERS && c->scope->depth) &&
-	       !(e->flags & STRESS_NO_RETRACT);
+	       !(flags & STRESS_FEW_WORKERS && c->scope->depth) &&
+	       !(flags & STRESS_NO_RETRACT);
 }
 
 static void join_sibling(struct stress_child *c)

@@ -5,7 +5,12 @@
  */
 #include "stress.h"
 
-/* Context: The owner of @c's scope. */
+/*
+ * Not where the child may have to wait for a place: those that have one may be waiting for a
+ * worker that waits for an owner further up, and who waits for a start does not help.
+ *
+ * Context: The owner of @c's scope.
+ */
 bool stress_may_start(const struct stress_child *c)
 {
 	const struct stress_scope *s = c->scope;
@@ -13,7 +18,7 @@ bool stress_may_start(const struct stress_child *c)
 	return !(c->flags & (CHILD_EXTERNAL | CHILD_DELAYED | CHILD_DONE_FREES |
 			     CHILD_DONE_POISONS)) &&
 	       !c->executor && !(s->executor->flags & STRESS_FEW_WORKERS) &&
-	       !(s->flags & SCOPE_OWNER_CANCELS);
+	       !s->max_active && !(s->flags & SCOPE_OWNER_CANCELS);
 }
 
 /*
