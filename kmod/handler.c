@@ -161,7 +161,8 @@ static void call_handler(struct nursery_cancel_handler *h, struct nursery_cancel
 	 * takes the lock before it leaves; so does the joiner, before it closes, as who
 	 * took the handler looked at it: NURSERY_HELD.
 	 */
-	h->state = NURSERY_HANDLER_OFF;
+	/* The last access to it: pairs with the look in nursery_off_cancel(). */
+	smp_store_release(&h->state, NURSERY_HANDLER_OFF);
 	nursery_wake_waiters(n, h, 0);
 	ask_no_more(c, list);
 	end = nursery_child_unpin(n, c);
@@ -331,12 +332,16 @@ static void unlink_handler(struct nursery_cancel_handler *h)
  */
 void nursery_off_cancel(struct nursery_cancel_handler *h)
 {
-	struct nursery *n = h->child->nursery;
 	struct nursery_waiter waiter;
+	struct nursery *n;
 	bool running;
 
 	might_sleep();
 
+	/* It has been called. The child may not end yet, but who called it is done with it. */
+	if (smp_load_acquire(&h->state) == NURSERY_HANDLER_OFF)
+		return;
+	n = h->child->nursery;
 	raw_spin_lock_irq(&n->lock);
 	running = h->state == NURSERY_HANDLER_RUNNING;
 	if (running)

@@ -501,7 +501,11 @@ asleep:
 	:: kicked
 	:: true
 	fi;
-	/* nursery_off_cancel() */
+	/* nursery_off_cancel(): first a look without the lock */
+	if
+	:: handler[F] == OFF -> goto is_off
+	:: else
+	fi;
 	atomic {
 		!n_lock -> use_n(); use_h(F);
 		if
