@@ -194,16 +194,6 @@ static bool next_errand(struct threads *t, struct thread *self, struct errand *e
 	return some;
 }
 
-static bool is_idle(struct threads *t, struct thread *self)
-{
-	bool idle;
-
-	raw_spin_lock_irq(&t->lock);
-	idle = !list_empty(&self->node);
-	raw_spin_unlock_irq(&t->lock);
-	return idle;
-}
-
 /* A new thread does so itself: until it runs, the kernel may still set its CPUs. */
 static void set_attrs(const struct threads *t)
 {
@@ -250,7 +240,8 @@ static int thread_fn(void *data)
 				__set_current_state(TASK_RUNNING);
 				return 0;
 			}
-			if (!is_idle(t, self))
+			/* Who summons us takes us out first, then wakes us. */
+			if (list_empty(&self->node))
 				break;
 			schedule();
 		}
