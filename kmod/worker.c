@@ -162,10 +162,19 @@ static bool take_ready(struct nursery *n, struct nursery_worker *w)
 	return true;
 }
 
+/* Does @w have children that are not started? Context: nursery->lock held. */
+static bool has_some(struct nursery_worker *w)
+{
+	int range = atomic_read(&w->range);
+
+	return RANGE_NEXT(range) != RANGE_END(range);
+}
+
 /* Take half of what another one has not started. Context: nursery->lock held. */
 static bool steal(struct nursery *n, struct nursery_worker *w)
 {
 	struct nursery_worker *other;
+	bool more;
 
 	if (!(atomic64_fetch_andnot(NURSERY_SPREAD, &n->state) & NURSERY_SPREAD))
 		return false;
@@ -189,9 +198,13 @@ static bool steal(struct nursery *n, struct nursery_worker *w)
 		memcpy(w->slots, &other->slots[end - nr], nr * sizeof(w->slots[0]));
 		nursery_worker_release(other);
 		show(w, nr);
-		/* There may be more, here and elsewhere. */
-		spread(n, w);
-		nursery_offer(n);
+		/* There may be more: here, there and with those that we have not come to. */
+		for (more = nr > 1; other && !more; other = nursery_next_worker(n, other))
+			more = other != w && has_some(other);
+		if (more) {
+			spread(n, w);
+			nursery_offer(n);
+		}
 		return true;
 	}
 	return false;
@@ -283,12 +296,9 @@ bool nursery_workers_have_some(struct nursery *n)
 
 	if (!(atomic64_read(&n->state) & NURSERY_SPREAD))
 		return false;
-	for (w = nursery_first_worker(n); w; w = nursery_next_worker(n, w)) {
-		int range = atomic_read(&w->range);
-
-		if (RANGE_NEXT(range) != RANGE_END(range))
+	for (w = nursery_first_worker(n); w; w = nursery_next_worker(n, w))
+		if (has_some(w))
 			return true;
-	}
 	return false;
 }
 
