@@ -675,6 +675,7 @@ struct served {
 	struct nursery_child ordinary[3];
 	atomic_t working;		/* ordinary children */
 	struct completion gate;		/* they go on until this, cancelled or not */
+	struct completion serving;
 	atomic_t started;
 	struct completion all_started;
 	int slept;			/* the service */
@@ -685,6 +686,7 @@ static int serve(struct nursery_child *c)
 {
 	struct served *s = container_of(c, struct served, service);
 
+	complete(&s->serving);
 	s->slept = nursery_sleep(c, LONG_TIME);
 	s->still_working = atomic_read(&s->working);
 	return s->slept;
@@ -710,6 +712,7 @@ static int run_served(struct kunit *test, struct served *s, int cause)
 	*s = (struct served){ .slept = 1, .still_working = -1 };
 	served_now = s;
 	init_completion(&s->gate);
+	init_completion(&s->serving);
 	init_completion(&s->all_started);
 	atomic_set(&s->working, ARRAY_SIZE(s->ordinary));
 	nursery_child_init(&s->service, serve, NULL);
@@ -721,6 +724,8 @@ static int run_served(struct kunit *test, struct served *s, int cause)
 			nursery_child_init(&s->ordinary[i], work, NULL);
 			KUNIT_EXPECT_EQ(test, nursery_spawn(n, &s->ordinary[i]), 0);
 		}
+		/* One that has not begun never would. */
+		wait_for_completion(&s->serving);
 		wait_for_completion(&s->all_started);
 		if (cause)
 			nursery_cancel(n, cause);

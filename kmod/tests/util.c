@@ -148,17 +148,28 @@ static void plug_run(struct work_struct *work)
 	wait_for_completion(&container_of(work, struct plug, work)->removed);
 }
 
-void plug_insert(struct plug *p, struct workqueue_struct *wq)
+/* Its work has been initialised, on the stack or not. */
+static void insert(struct plug *p, struct workqueue_struct *wq)
 {
-	INIT_WORK_ONSTACK(&p->work, plug_run);
 	init_completion(&p->removed);
 	queue_work(wq, &p->work);
 }
 
-void plug_remove(struct plug *p)
+static void remove(struct plug *p)
 {
 	complete(&p->removed);
 	flush_work(&p->work);
+}
+
+void plug_insert(struct plug *p, struct workqueue_struct *wq)
+{
+	INIT_WORK_ONSTACK(&p->work, plug_run);
+	insert(p, wq);
+}
+
+void plug_remove(struct plug *p)
+{
+	remove(p);
 	destroy_work_on_stack(&p->work);
 }
 
@@ -175,12 +186,13 @@ struct nursery_executor *busy_worker(struct kunit *test)
 	KUNIT_ASSERT_NOT_NULL(test, wq);
 	b = NEW(test, struct busy_worker, 1);
 	nursery_executor_init_wq(&b->executor, wq);
-	plug_insert(&b->plug, wq);
+	INIT_WORK(&b->plug.work, plug_run);
+	insert(&b->plug, wq);
 	return &b->executor;
 }
 
 void busy_worker_destroy(struct nursery_executor *e)
 {
-	plug_remove(&container_of(e, struct busy_worker, executor)->plug);
+	remove(&container_of(e, struct busy_worker, executor)->plug);
 	destroy_workqueue(e->wq);
 }
