@@ -24,6 +24,8 @@ describe_machine()
 		"console=ttyS0,115200" "${kernel_words[@]}"
 		# what is not mapped is a fault, at once and not some time later
 		intel_iommu=on iommu.passthrough=0 iommu.strict=1
+		# a kernel without memory-mapped configuration does not ask the firmware for slots
+		pcie_ports=native
 		# what can be made to fail, where there is fault injection: not the
 		# allocations of checkers, which would turn themselves off
 		"slub_debug=A,kmalloc-*,iommu_iova,filp,dentry,inode_cache,vmap_area"
@@ -47,7 +49,7 @@ describe_machine()
 		# saves the second that a PC's firmware takes
 		-bios qboot.rom
 		-M "q35,kernel-irqchip=split"
-		# slots are hot-plugged by their own registers, not by ACPI
+		# slots are hot-plugged by their own registers (see pcie_ports=), not by ACPI
 		-global ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off
 		-device "intel-iommu,intremap=off"
 		-kernel "$(kernel_image "$kernel")"
