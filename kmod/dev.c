@@ -231,6 +231,7 @@ static void free_buffer(void *buffer)
 /* Context: file->lock held. */
 static int make_buffer(struct nursery_file *file, struct nursery_buffer *args)
 {
+	struct page **pages;
 	void *buffer;
 	int err;
 
@@ -245,7 +246,7 @@ static int make_buffer(struct nursery_file *file, struct nursery_buffer *args)
 
 	args->size = PAGE_ALIGN(args->size);
 	args->offset = 0;
-	buffer = vmalloc_user(args->size);
+	buffer = nursery_buffer_alloc(args->size, &pages);
 	if (!buffer)
 		return -ENOMEM;
 	err = nursery_defer(&file->nursery, free_buffer, buffer);
@@ -254,7 +255,8 @@ static int make_buffer(struct nursery_file *file, struct nursery_buffer *args)
 		return err;
 	}
 	file->buffer_size = args->size;
-	/* Pairs with the acquires in mmap and nursery_call_buffer(). */
+	file->buffer_pages = pages;
+	/* Pairs with the acquires in mmap, nursery_call_buffer() and nursery_call_pages(). */
 	smp_store_release(&file->buffer, buffer);
 	return 0;
 }

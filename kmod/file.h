@@ -25,6 +25,7 @@ struct nursery_file {
 	unsigned long		outstanding;	/* calls, record not read; written under lock */
 	void			*buffer;	/* set once: release; read: acquire */
 	size_t			buffer_size;	/* valid once @buffer is */
+	struct page		**buffer_pages;	/* the same */
 
 	raw_spinlock_t		records_lock;	/* done() adds in any context */
 	struct list_head	records;	/* struct nursery_call, by record */
@@ -41,5 +42,6 @@ struct nursery_file {
 struct nursery_file *nursery_file_of(struct nursery *n);
 
 void nursery_file_wake(struct nursery_file *file);
+void *nursery_buffer_alloc(size_t size, struct page ***pages);
 
 #endif /* _NURSERY_FILE_H */

@@ -93,6 +93,32 @@ void *nursery_call_buffer(struct nursery_call *call, u64 offset, u64 len)
 }
 EXPORT_SYMBOL_GPL(nursery_call_buffer);
 
+/**
+ * nursery_call_pages - the same, as pages, to be mapped for DMA
+ * @call: the call
+ * @offset: into the buffer, in bytes, at the beginning of a page
+ * @len: in bytes
+ *
+ * Many of them follow one another in memory. They are there until the call has finished; who
+ * needs them for longer, such as for a mapping that may have to go to quarantine, holds
+ * each by get_page().
+ *
+ * Context: Any, until the call has finished.
+ * Return: an array of them, or ERR_PTR: -EINVAL @offset is in a page; else as
+ *	   nursery_call_buffer().
+ */
+struct page **nursery_call_pages(struct nursery_call *call, u64 offset, u64 len)
+{
+	void *part = nursery_call_buffer(call, offset, len);
+
+	if (IS_ERR(part))
+		return ERR_CAST(part);
+	if (offset_in_page(offset))
+		return ERR_PTR(-EINVAL);
+	return call->file->buffer_pages + offset / PAGE_SIZE;
+}
+EXPORT_SYMBOL_GPL(nursery_call_pages);
+
 static int call_run(struct nursery_child *c)
 {
 	struct nursery_call *call = container_of(c, struct nursery_call, child);

@@ -16,6 +16,7 @@
 #include <uapi/linux/nursery.h>
 
 struct nursery_call;
+struct page;
 
 /**
  * struct nursery_op - an operation that user space may call by name
@@ -70,5 +71,6 @@ struct nursery_call {
 
 int nursery_register_op(struct nursery *n, struct nursery_op *op);
 void *nursery_call_buffer(struct nursery_call *call, u64 offset, u64 len);
+struct page **nursery_call_pages(struct nursery_call *call, u64 offset, u64 len);
 
 #endif /* _LINUX_NURSERY_OP_H */
