@@ -9,11 +9,13 @@
  * take the controller down. So the resets are one after the other without a lock, and
  * there is no other place where one has to be waited for.
  *
- * If the controller cannot be brought up again, the nursery is cancelled, which ends
- * all that is not in the hardware.
+ * If the controller cannot be brought up again, the nursery is cancelled, and nothing is begun
+ * any more. If it cannot even be stopped, all commands are given up, and what they, or
+ * it, may still write to goes to quarantine; until a probe has made it stop.
  */
 #include <linux/io-64-nonatomic-lo-hi.h>
 #include <linux/iopoll.h>
+#include <linux/wait.h>
 
 #include "nursery_nvme.h"
 
@@ -48,13 +50,21 @@ static int set_enabled(struct controller *ctrl, bool enabled)
 				 PCI_POSSIBLE_ERROR(status) ||
 				 (status & NVME_CSTS_RDY) == (enabled ? NVME_CSTS_RDY : 0),
 				 POLL_US, timeout);
-	/* One that is not there any more is not enabled. */
-	if (PCI_POSSIBLE_ERROR(status))
-		return enabled ? -ENODEV : 0;
-	return err;
+	/* This never changes: so what was read came from the controller. */
+	if (lo_hi_readq(ctrl->regs + NVME_REG_CAP) == ctrl->cap)
+		return err;
+	/* One that is not there any more has stopped for good. One that does not answer has not. */
+	if (pci_device_is_present(ctrl->pdev))
+		return -EIO;
+	return enabled ? -ENODEV : 0;
 }
 
-/* Stop it, and end what was cancelled. Return: how many are to be issued again, or an errno. */
+/*
+ * Stop it, and end what was cancelled. If it does not stop, it is of no use to anybody any
+ * more: all is cancelled and ended, and controller_quiesce() says what that means.
+ *
+ * Return: how many commands are to be issued again, or an errno.
+ */
 static int take_down(struct controller *ctrl)
 {
 	unsigned int i, again = 0;
@@ -65,36 +75,64 @@ static int take_down(struct controller *ctrl)
 	err = set_enabled(ctrl, false);
 	if (err) {
 		dev_err(&ctrl->pdev->dev, "the controller does not stop: %d\n", err);
-		return err;
+		WRITE_ONCE(ctrl->unstoppable, err);
+		nursery_cancel(&ctrl->nursery, -ENODEV);
 	}
 	for (i = 0; i < ctrl->nr_queues; i++)
 		again += queue_drain(ctrl->queues[i]);
-	return again;
+	/* Whose command made him want it: that is over now. */
+	atomic_set(&ctrl->reset_wanted, 0);
+	wake_up_all(&ctrl->stopped);
+	return err ?: again;
+}
+
+/* An interrupt that has taken a command will have completed it. */
+static int synchronize(struct controller *ctrl)
+{
+	unsigned int i;
+
+	for (i = 0; i < ctrl->nr_queues; i++)
+		synchronize_irq(pci_irq_vector(ctrl->pdev, i));
+	return READ_ONCE(ctrl->unstoppable);
 }
 
 /*
- * Carry out one administrative command, and wait for it. One that is not answered would be
- * waited for by the very service that does the resets: so it looks at the clock itself.
+ * May the controller still write to what @n owns? Not to that of commands that it has
+ * answered. For others the hard handlers have wanted a reset, and the service is at it.
+ */
+int controller_quiesce(struct nursery *n, void *data)
+{
+	struct controller *ctrl = data;
+
+	wait_event(ctrl->stopped, !atomic_read(&ctrl->reset_wanted));
+	return synchronize(ctrl);
+}
+
+/* The same for an administrative command: the service waits for it, and cannot be asked. */
+static int quiesce_admin(struct nursery *n, void *data)
+{
+	take_down(data);
+	return synchronize(data);
+}
+
+/*
+ * Carry out one administrative command, and wait for it.
  *
  * @value: set to what the command returns; or NULL
  */
 static int administer(struct controller *ctrl, const struct nvme_command *sqe, u32 *value)
 {
-	DECLARE_COMPLETION_ONSTACK(over);
 	struct command *cmd;
 	int err;
 
-	scoped_nursery(n, .name = "nvme admin", .parent = &ctrl->service, .result = &err) {
+	scoped_nursery(n, .name = "nvme admin", .parent = &ctrl->service,
+		       .timeout = ADMIN_TIMEOUT, .result = &err) {
+		nursery_set_quiesce(n, quiesce_admin, ctrl);
 		cmd = command_begin(ctrl->queues[0], n, sqe);
 		if (IS_ERR(cmd))
 			return PTR_ERR(cmd);
 		cmd->value = value;
-		cmd->over = &over;
 		command_issue(cmd);
-		if (!wait_for_completion_timeout(&over, ADMIN_TIMEOUT)) {
-			nursery_cancel(n, -ETIMEDOUT);
-			take_down(ctrl);
-		}
 	}
 	return err;
 }
@@ -233,9 +271,10 @@ static int restart(struct controller *ctrl)
 
 	if (again < 0)
 		return again;
-	/* Whose command made him want it: that is over now. */
-	atomic_set(&ctrl->reset_wanted, 0);
-	if (!first)
+	/* What a driver before us could not make stop has stopped now. */
+	if (first)
+		nursery_dma_release_quarantine(&ctrl->pdev->dev);
+	else
 		dev_info(&ctrl->pdev->dev, "reset, %d commands are to be issued again\n", again);
 	return bring_up(ctrl);
 }
@@ -254,7 +293,8 @@ int controller_service(struct nursery_child *c)
 	if (err) {
 		dev_err(&ctrl->pdev->dev, "the controller cannot be brought up: %d\n", err);
 		nursery_cancel(&ctrl->nursery, -ENODEV);
-		take_down(ctrl);
+		if (!ctrl->unstoppable)
+			take_down(ctrl);
 		return err;
 	}
 	nursery_child_ready(c);

@@ -48,6 +48,11 @@ static int start(struct controller *ctrl)
 		if (err)
 			return err;
 	}
+	for (i = 0; i < ctrl->nr_queues; i++) {
+		err = queue_listen(ctrl->queues[i]);
+		if (err)
+			return err;
+	}
 
 	nursery_child_init(&ctrl->service, controller_service, NULL);
 	nursery_child_set_service(&ctrl->service);
@@ -58,6 +63,8 @@ static int start(struct controller *ctrl)
 static int probe(struct pci_dev *pdev, const struct pci_device_id *id)
 {
 	struct nursery_params params = {
+		/* A call is short, then sleeps: where its queue is, and its interrupt. */
+		.executor = nursery_executor_percpu,
 		.max_active = READER_CALLS,
 		.flags = NURSERY_SUPERVISE,	/* calls are strangers to one another */
 	};
@@ -69,6 +76,7 @@ static int probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	if (!ctrl || !params.name)
 		return -ENOMEM;
 	ctrl->pdev = pdev;
+	init_waitqueue_head(&ctrl->stopped);
 
 	err = pcim_enable_device(pdev);
 	if (err)
@@ -83,6 +91,7 @@ static int probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	err = dma_set_mask_and_coherent(&pdev->dev, DMA_BIT_MASK(64));
 	if (err)
 		return err;
+	dma_set_max_seg_size(&pdev->dev, UINT_MAX);
 	pci_set_master(pdev);
 	nr = pci_alloc_irq_vectors(pdev, 2, 1 + num_possible_cpus(), PCI_IRQ_MSIX);
 	if (nr < 0)
@@ -90,7 +99,10 @@ static int probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	ctrl->nr_queues = nr;
 
 	err = devm_nursery_init(&pdev->dev, &ctrl->nursery, &params);
-	return err ?: start(ctrl);
+	if (err)
+		return err;
+	nursery_set_quiesce(&ctrl->nursery, controller_quiesce, ctrl);
+	return start(ctrl);
 }
 
 static struct pci_driver reader_driver = {

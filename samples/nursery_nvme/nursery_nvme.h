@@ -36,7 +36,6 @@ struct command {
 	bool aborting;			/* an Abort of it is under way; the same */
 	int result;
 	u32 *value;			/* where dword 0 of the completion goes, or NULL */
-	struct completion *over;	/* told when it is over, or NULL */
 	struct command *aborts;		/* an Abort, of this one: it is no child */
 	struct nvme_command sqe;
 };
@@ -63,6 +62,8 @@ struct controller {
 	struct nursery nursery;
 	struct nursery_child service;	/* keeps the controller up, resets it on request */
 	atomic_t reset_wanted;
+	wait_queue_head_t stopped;	/* reset_wanted is 0 again */
+	int unstoppable;		/* or 0: its hardware can be stopped */
 	atomic_t aborts_left;
 	struct nursery_dma *identity;	/* what Identify writes to; the service's */
 	unsigned int nr_queues;		/* one for administration, the others for reads */
@@ -81,9 +82,11 @@ struct controller {
 /* controller.c */
 int controller_check(struct controller *ctrl);
 int controller_service(struct nursery_child *c);
+int controller_quiesce(struct nursery *n, void *data);
 
 /* queue.c */
 int queue_init(struct queue *q, struct controller *ctrl, unsigned int id);
+int queue_listen(struct queue *q);
 void queue_stop(struct queue *q);
 unsigned int queue_drain(struct queue *q);
 void queue_clear(struct queue *q);

@@ -50,7 +50,6 @@ static struct command *take_slot(struct queue *q, const struct nvme_command *sqe
 	} while (test_and_set_bit_lock(i, q->busy));
 	cmd = &q->commands[i];
 	cmd->value = NULL;
-	cmd->over = NULL;
 	cmd->aborts = NULL;
 	cmd->sqe = *sqe;
 	cmd->sqe.common.command_id = i;
@@ -65,12 +64,7 @@ static void free_slot(struct command *cmd)
 
 static void command_done(struct nursery_child *c)
 {
-	struct command *cmd = container_of(c, struct command, child);
-	struct completion *over = cmd->over;
-
-	free_slot(cmd);
-	if (over)
-		complete(over);
+	free_slot(container_of(c, struct command, child));
 }
 
 /**
@@ -313,8 +307,9 @@ void queue_stop(struct queue *q)
 }
 
 /*
- * The controller has been stopped: end what it had finished, and what is cancelled, and
- * keep the rest for queue_start(). Of the queue for administration first, for the Aborts.
+ * The controller has been stopped, or all is cancelled: end what it had finished, and what is
+ * cancelled, and keep the rest for queue_start(). Of the queue for administration first,
+ * for the Aborts.
  *
  * Return: how many there are to be issued again.
  */
@@ -374,15 +369,11 @@ static void free_interrupt(void *data)
 	pci_free_irq(q->ctrl->pdev, q->id, q);
 }
 
-/*
- * What the queue needs belongs to the controller's nursery. The interrupt comes after the
- * memory that it looks at, so it goes before.
- */
+/* What the queue needs belongs to the controller's nursery. */
 int queue_init(struct queue *q, struct controller *ctrl, unsigned int id)
 {
 	struct device *dev = &ctrl->pdev->dev;
 	unsigned int i;
-	int err;
 
 	q->ctrl = ctrl;
 	q->id = id;
@@ -401,13 +392,26 @@ int queue_init(struct queue *q, struct controller *ctrl, unsigned int id)
 	if (IS_ERR(q->lists))
 		return PTR_ERR(q->lists);
 	queue_clear(q);
+	return 0;
+}
 
-	err = pci_request_irq(ctrl->pdev, id, interrupt, NULL, q, "nursery_nvme%u", id);
+/*
+ * The interrupt comes after the memory that it looks at, so it goes before. It comes after
+ * that of all queues: what was deferred before a buffer was acquired is not done if that
+ * has to go to quarantine.
+ */
+int queue_listen(struct queue *q)
+{
+	struct controller *ctrl = q->ctrl;
+	int err;
+
+	err = pci_request_irq(ctrl->pdev, q->id, interrupt, NULL, q, "nursery_nvme%u",
+			      q->id);
 	if (err)
 		return err;
 	/* A command ends where it was issued, if the processors do not change. */
-	if (id)
-		irq_set_affinity(pci_irq_vector(ctrl->pdev, id), cpumask_of(id - 1));
+	if (q->id)
+		irq_set_affinity(pci_irq_vector(ctrl->pdev, q->id), cpumask_of(q->id - 1));
 	err = nursery_defer(&ctrl->nursery, free_interrupt, q);
 	if (err)
 		free_interrupt(q);

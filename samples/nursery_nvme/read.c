@@ -12,7 +12,6 @@
  */
 #include <linux/mm.h>
 #include <linux/scatterlist.h>
-#include <linux/vmalloc.h>
 
 #include "nursery_nvme.h"
 
@@ -20,31 +19,74 @@
 #define TIMEOUT	(30 * NSEC_PER_SEC)
 #define GRACE	(NSEC_PER_SEC / 2)
 
-static void free_table(void *data)
+/* Some pages of a buffer, as a nursery owns them. */
+struct mapping {
+	struct page **pages;
+	unsigned int nr;
+	struct sg_table table;
+	struct scatterlist parts[];
+};
+
+static void put_pages(void *data)
 {
-	sg_free_table(data);
+	struct mapping *map = data;
+
+	while (map->nr--)
+		put_page(map->pages[map->nr]);
 }
 
-/* Map part of a buffer for the controller to write to, until @n has been joined. */
-static struct sg_table *map_buffer(struct nursery *n, struct device *dev, void *buf, u32 len)
+static bool follows(struct page **page)
 {
-	struct sg_table *pages = nursery_kzalloc(n, sizeof(*pages), GFP_KERNEL);
-	struct scatterlist *sg;
-	int err, i;
+	return page_to_pfn(page[0]) == page_to_pfn(page[-1]) + 1;
+}
 
-	if (!pages)
+/* The pages as parts, each of which is one piece of memory. */
+static void fill_table(struct mapping *map, unsigned int nr_parts)
+{
+	struct scatterlist *sg = map->parts;
+	unsigned int i;
+
+	sg_init_table(sg, nr_parts);
+	map->table.sgl = sg;
+	map->table.nents = nr_parts;
+	map->table.orig_nents = nr_parts;
+	for (i = 0; i < map->nr; i++) {
+		get_page(map->pages[i]);
+		if (i && follows(&map->pages[i]))
+			sg->length += PAGE_SIZE;
+		else
+			sg_set_page(i ? ++sg : sg, map->pages[i], PAGE_SIZE, 0);
+	}
+}
+
+/*
+ * Map pages of a buffer for the controller to write to, until @n has been joined.
+ *
+ * The caller's file frees them also if the controller could not be stopped, so they are
+ * held with the mapping. If that goes to quarantine they are lost, as a deferred
+ * action is not run then; the table is memory of @n and stays with the mapping.
+ */
+static struct sg_table *map_pages(struct nursery *n, struct device *dev, struct page **pages,
+				  unsigned int nr)
+{
+	unsigned int nr_parts = 1, i;
+	struct mapping *map;
+	int err;
+
+	for (i = 1; i < nr; i++)
+		nr_parts += !follows(&pages[i]);
+	map = nursery_kzalloc(n, struct_size(map, parts, nr_parts), GFP_KERNEL);
+	if (!map)
 		return ERR_PTR(-ENOMEM);
-	err = sg_alloc_table(pages, DIV_ROUND_UP(len, PAGE_SIZE), GFP_KERNEL);
+	map->pages = pages;
+	map->nr = nr;
+	fill_table(map, nr_parts);
+	err = nursery_defer(n, put_pages, map);
 	if (err)
-		return ERR_PTR(err);
-	for_each_sgtable_sg(pages, sg, i)
-		sg_set_page(sg, vmalloc_to_page(buf + i * PAGE_SIZE), PAGE_SIZE, 0);
-	err = nursery_defer(n, free_table, pages);
-	if (err)
-		sg_free_table(pages);
+		put_pages(map);
 	else
-		err = nursery_dma_map_sgtable(n, dev, pages, DMA_FROM_DEVICE);
-	return err ? ERR_PTR(err) : pages;
+		err = nursery_dma_map_sgtable(n, dev, &map->table, DMA_FROM_DEVICE);
+	return err ? ERR_PTR(err) : &map->table;
 }
 
 /* Tell a command where to write so many of the next pages: two, or one and a list. */
@@ -73,7 +115,7 @@ static void set_pages(struct command *cmd, struct sg_dma_page_iter *page, unsign
 }
 
 /* Read from the disk at @start. Each command is a child of @n: this does not wait. */
-static int issue_reads(struct nursery *n, struct controller *ctrl, struct sg_table *pages,
+static int issue_reads(struct nursery *n, struct controller *ctrl, struct sg_table *table,
 		       u64 start, u32 len)
 {
 	struct nvme_command sqe = { };
@@ -84,7 +126,7 @@ static int issue_reads(struct nursery *n, struct controller *ctrl, struct sg_tab
 
 	sqe.rw.opcode = nvme_cmd_read;
 	sqe.rw.nsid = cpu_to_le32(NAMESPACE);
-	__sg_page_iter_start(&page.base, pages->sgl, pages->nents, 0);
+	__sg_page_iter_start(&page.base, table->sgl, table->nents, 0);
 	for (; len; len -= part, start += part) {
 		part = min(len, ctrl->max_transfer);
 		sqe.rw.slba = cpu_to_le64(start >> ctrl->block_shift);
@@ -100,16 +142,17 @@ static int issue_reads(struct nursery *n, struct controller *ctrl, struct sg_tab
 	return 0;
 }
 
-static int read_piece(struct nursery_call *call, struct controller *ctrl, void *buf, u64 start,
-		      u32 len)
+static int read_piece(struct nursery_call *call, struct controller *ctrl, struct page **pages,
+		      u64 start, u32 len)
 {
-	struct sg_table *pages;
+	struct sg_table *table;
 	int err, joined;
 
 	scoped_nursery(n, .name = "nvme read", .parent = &call->child, .timeout = TIMEOUT,
 		       .grace = GRACE, .result = &joined) {
-		pages = map_buffer(n, &ctrl->pdev->dev, buf, len);
-		err = IS_ERR(pages) ? PTR_ERR(pages) : issue_reads(n, ctrl, pages, start, len);
+		nursery_set_quiesce(n, controller_quiesce, ctrl);
+		table = map_pages(n, &ctrl->pdev->dev, pages, DIV_ROUND_UP(len, PAGE_SIZE));
+		err = IS_ERR(table) ? PTR_ERR(table) : issue_reads(n, ctrl, table, start, len);
 		if (err)
 			nursery_cancel(n, err);
 	}
@@ -121,20 +164,20 @@ static int run_read(struct nursery_call *call)
 {
 	struct controller *ctrl = container_of(call->op, struct controller, read);
 	u64 start = call->args[1], len = call->args[2];
-	void *buf = nursery_call_buffer(call, call->args[0], len);
+	struct page **pages = nursery_call_pages(call, call->args[0], len);
 	u64 most = READER_COMMANDS * ctrl->max_transfer, part;
 	int err = 0;
 
-	if (IS_ERR(buf))
-		return PTR_ERR(buf);
-	if (!len || !PAGE_ALIGNED(buf) || !IS_ALIGNED(start | len, 1U << ctrl->block_shift))
+	if (IS_ERR(pages))
+		return PTR_ERR(pages);
+	if (!len || !IS_ALIGNED(start | len, 1U << ctrl->block_shift))
 		return -EINVAL;
 	if (start > ctrl->size || len > ctrl->size - start)
 		return -ERANGE;
 
-	for (; len && !err; len -= part, start += part, buf += part) {
+	for (; len && !err; len -= part, start += part, pages += part / PAGE_SIZE) {
 		part = min(len, most);
-		err = read_piece(call, ctrl, buf, start, part);
+		err = read_piece(call, ctrl, pages, start, part);
 		call->value += err ? 0 : part;
 	}
 	return err;

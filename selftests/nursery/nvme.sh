@@ -79,10 +79,11 @@ read_on()
 	eventually 10 pending "$1" 1 || fail "it did not start: $(<error)"
 }
 
-# opened PID: it has a nursery of its own.
+# opened PID [NR]: it has a nursery of its own, with so many children.
 opened()
 {
-	nurseryctl list --quiet | awk -v pid="$1" '$7 == pid { found = 1 } END { exit !found }'
+	nurseryctl list --quiet | awk -v pid="$1" -v nr="${2:-0}" \
+		'$7 == pid && $4 >= nr { found = 1 } END { exit !found }'
 }
 
 # read_slowly: in the background, what takes eight seconds; sets pid.
@@ -247,7 +248,7 @@ others_survive_a_reset()
 	eventually 10 pending "$slow" 2 || fail "the other one did not start"
 	nurseryctl nvme-read --quiet --length 1M "$slow" 2>error >/dev/null &
 	pid=$!
-	eventually 10 pending "$slow" 3 || fail "it did not start"
+	eventually 10 opened "$pid" 1 || fail "it did not start: $(<error)"
 	kill -INT "$pid"
 	soon wait "$pid"
 	[ "$status" = 130 ] || fail "status $status: $(<error)"
@@ -292,6 +293,33 @@ rmmod_while_reading()
 	nurseryctl nvme-read --quiet "$fast" | same
 }
 
+quarantined()
+{
+	grep -q "^$1 " /sys/kernel/debug/nursery/quarantine
+}
+
+# It neither answers nor can be reset: what it may yet write to is kept until it can.
+controller_that_does_not_stop()
+{
+	start
+	! quarantined "$slow" || fail "there is something in quarantine before"
+	read_slowly
+	# no access to its registers any more; it goes on
+	printf '\x04\x04' | dd of="$devices/$slow/config" bs=1 seek=4 conv=notrunc 2>/dev/null
+	kill -KILL "$pid"
+	wait "$pid"
+	eventually 15 quarantined "$slow" || fail "nothing is in quarantine"
+	logged "$slow: the controller does not stop" || fail "nobody says so"
+	# DMA_API_DEBUG looks when a driver leaves its device
+	echo "nursery-vm: expect DMA-API: (.*pending DMA|Mapped at)|WARNING: .*dma_debug_device" >/dev/kmsg
+	soon eval "echo $slow >$driver/unbind"
+	echo "nursery-vm: expected" >/dev/kmsg
+	quarantined "$slow" || fail "it is not kept"
+	take "$slow"
+	! quarantined "$slow" || fail "it is still kept, after a reset"
+	works "$slow"
+}
+
 # The kernel's own driver gets it back, as it was.
 given_back()
 {
@@ -309,4 +337,5 @@ given_back()
 case_limit=200
 run_cases whole_disk parts several_readers bad_arguments output_ends_early output_is_stuck \
 	signal_resets_the_controller killed_reader_leaves_nothing deadline \
-	others_survive_a_reset unbind_while_reading rmmod_while_reading given_back
+	others_survive_a_reset unbind_while_reading rmmod_while_reading \
+	controller_that_does_not_stop given_back
