@@ -53,6 +53,12 @@ stress:
 bench-instructions:
 	@tools/bench/instructions-per-child $(if $(UPDATE),--update)
 
+# Of the nursery halves; each raw half goes on until it is caught.
+ROUNDS = 100
+
+bugs:
+	@tools/bugs --rounds '$(ROUNDS)' $(if $(UPDATE),--update) $(PAIRS)
+
 lint:
 	@tools/lint
 
@@ -78,11 +84,12 @@ help:
 	@echo 'make bench           nurseries and their peers measured, in virtual machines'
 	@echo 'make stress          random trees of nurseries; SECONDS=60 SEED=1 KERNEL=debug, kcsan, ...'
 	@echo 'make bench-instructions  instructions per child, beside the table of them; UPDATE=1'
+	@echo 'make bugs            bugs as found upstream, caught, and on a nursery; PAIRS="r1 r5" UPDATE=1'
 	@echo 'make lint            checkpatch, sparse, kernel-doc, shellcheck'
 	@echo 'make vm              a shell in a virtual machine; KERNEL=stock or debug'
 	@echo 'make clean           remove what was built here'
 	@echo
-	@echo 'demo, check, bench, stress, lint and vm install what Debian packages they need and keep the rest'
+	@echo 'demo, check, bench, stress, bugs, lint and vm install what Debian packages they need and keep the rest'
 	@echo 'in $${NURSERY_CACHE:-$${XDG_CACHE_HOME:-~/.cache}/nursery}; "tools/vm/vm clean" empties it.'
 
-.PHONY: all modules tools install demo check devices bench bench-instructions stress lint vm clean packages help
+.PHONY: all modules tools install demo check devices bench bench-instructions stress bugs lint vm clean packages help
