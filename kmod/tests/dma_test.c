@@ -4,6 +4,7 @@
  * selftests/nursery/kinds.c.
  */
 #include <linux/dma-mapping.h>
+#include <linux/prandom.h>
 #include <linux/slab.h>
 
 #include "kinds.h"
@@ -12,6 +13,7 @@
 struct witness {
 	struct device	*dev;
 	unsigned int	refs;
+	unsigned int	expected;
 	const char	*cpu;		/* of the buffer before it, and the first byte there */
 	char		first;
 };
@@ -65,6 +67,53 @@ static void i2_buffers_of_every_kind_are_one_stack(struct kunit *test)
 	for (i = 0; i < nr_kinds; i++)
 		KUNIT_EXPECT_EQ_MSG(test, w[i].refs, base + i + 1, "%s", kinds[i].name);
 	KUNIT_EXPECT_EQ(test, device_refs(m->dev), base);
+	kind_material_free(m);
+}
+
+#define MIXED	40
+
+/* Any order of all that a nursery owns, some kinds several times, devices and memory too. */
+static void i2_any_mixture_is_one_stack(struct kunit *test)
+{
+	struct kind_material *m = kind_material(test);
+	struct witness *w = kunit_kcalloc(test, MIXED, sizeof(*w), GFP_KERNEL);
+	unsigned int i, what, base, expected, seed, used;
+	struct rnd_state random;
+
+	if (!m || !w)
+		return;
+	/* The same memory may be mapped more than once only if no device writes to it. */
+	m->dir = DMA_TO_DEVICE;
+	base = device_refs(m->dev);
+	for (seed = 1; seed <= 20; seed++) {
+		prandom_seed_state(&random, seed);
+		memset(w, 0, MIXED * sizeof(*w));
+		expected = base;
+		used = 0;
+		scoped_nursery(n, .name = "mixture") {
+			for (i = 0; i < MIXED; i++) {
+				what = prandom_u32_state(&random) % (nr_kinds + 2);
+				if (what < nr_kinds && kinds[what].once && used++)
+					what = nr_kinds;
+				if (what < nr_kinds)
+					make_one(test, n, &kinds[what], m);
+				else if (what == nr_kinds)
+					KUNIT_EXPECT_EQ(test, nursery_get_device(n, m->dev), 0);
+				else
+					KUNIT_EXPECT_NOT_NULL(test,
+							      nursery_kzalloc(n, 8, GFP_KERNEL));
+				expected += what <= nr_kinds;
+				/* When it is called, so much is left. */
+				w[i].dev = m->dev;
+				w[i].expected = expected;
+				KUNIT_EXPECT_EQ(test, nursery_defer(n, look, &w[i]), 0);
+			}
+		}
+		for (i = 0; i < MIXED; i++)
+			KUNIT_EXPECT_EQ_MSG(test, w[i].refs, w[i].expected, "seed %u, place %u",
+					    seed, i);
+		KUNIT_EXPECT_EQ(test, device_refs(m->dev), base);
+	}
 	kind_material_free(m);
 }
 
@@ -244,6 +293,7 @@ static void sync_of_every_kind(struct kunit *test)
 
 static struct kunit_case cases[] = {
 	KUNIT_CASE(i2_buffers_of_every_kind_are_one_stack),
+	KUNIT_CASE(i2_any_mixture_is_one_stack),
 	KUNIT_CASE(i2_contents_are_there_until_the_release),
 	KUNIT_CASE(refused_after_the_join),
 	KUNIT_CASE(made_in_a_cancelled_nursery),

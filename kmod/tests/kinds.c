@@ -89,7 +89,8 @@ const struct kind kinds[] = {
 	{ "pool", pooled, POOLED, .zeroed = true },
 	{ "single", single, KIND_SIZE, .streaming = true },
 	{ "page", page, PAGE_SIZE - 8, .streaming = true },
-	{ "sgtable", table, KIND_SIZE, .streaming = true, .in_segments = true, .no_cpu = true },
+	{ "sgtable", table, KIND_SIZE, .streaming = true, .in_segments = true, .no_cpu = true,
+	  .once = true },
 #if IS_ENABLED(CONFIG_DMA_SHARED_BUFFER)
 	{ "shareable", shareable, KIND_SIZE, .streaming = true, .in_segments = true,
 	  .zeroed = true },

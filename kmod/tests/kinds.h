@@ -39,6 +39,7 @@ struct kind {
 	bool no_cpu;		/* no address for the kernel */
 	bool zeroed;
 	bool not_synced;	/* by the nursery */
+	bool once;		/* its material is in use from then on */
 };
 
 extern const struct kind kinds[];
