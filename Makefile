@@ -47,6 +47,9 @@ bench:
 SECONDS = 60
 SEED = 1
 
+bench-nvme:
+	@tools/bench/nvme
+
 stress:
 	@tools/stress --seconds '$(SECONDS)' --seed '$(SEED)'
 
@@ -85,6 +88,7 @@ help:
 	@echo 'make stress          random trees of nurseries; SECONDS=60 SEED=1 KERNEL=debug, kcsan, ...'
 	@echo 'make bench-instructions  instructions per child, beside the table of them; UPDATE=1'
 	@echo 'make bugs            bugs as found upstream, caught, and on a nursery; PAIRS="r1 r5" UPDATE=1'
+	@echo 'make bench-nvme      the NVMe sample beside the driver of the kernel'
 	@echo 'make lint            checkpatch, sparse, kernel-doc, shellcheck'
 	@echo 'make vm              a shell in a virtual machine; KERNEL=stock or debug'
 	@echo 'make clean           remove what was built here'
@@ -92,4 +96,4 @@ help:
 	@echo 'demo, check, bench, stress, bugs, lint and vm install what Debian packages they need and keep the rest'
 	@echo 'in $${NURSERY_CACHE:-$${XDG_CACHE_HOME:-~/.cache}/nursery}; "tools/vm/vm clean" empties it.'
 
-.PHONY: all modules tools install demo check devices bench bench-instructions stress bugs lint vm clean packages help
+.PHONY: all modules tools install demo check devices bench bench-instructions bench-nvme stress bugs lint vm clean packages help
