@@ -577,6 +577,7 @@ void nursery_loans_end(const struct nursery *n, struct nursery_child *c);
 bool nursery_dma_is_safe(struct nursery_resource *r);
 
 /* quiesce.c */
+extern const struct nursery_resource_type nursery_quiesce_type;
 ktime_t nursery_stuck_at(const struct nursery *n);
 void nursery_stuck_expire(struct nursery *n, ktime_t now);
 bool nursery_look_again(struct nursery *n);

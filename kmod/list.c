@@ -162,7 +162,7 @@ static u32 nr_resources(const struct nursery *n)
 	u32 nr = 0;
 
 	for (r = n->resources; r; r = r->next)
-		nr++;
+		nr += r->type != &nursery_quiesce_type;
 	return nr;
 }
 

@@ -60,7 +60,8 @@ static void free_quiesce(struct nursery_resource *r)
 	kfree(container_of(r, struct quiesce, resource));
 }
 
-static const struct nursery_resource_type quiesce_type = {
+/* It is kept with the resources, but is none to listings. */
+const struct nursery_resource_type nursery_quiesce_type = {
 	.name = "quiesce", .release = free_quiesce,
 };
 
@@ -69,7 +70,7 @@ static struct quiesce *find_quiesce(const struct nursery *n)
 {
 	struct nursery_resource *r = n->resources;
 
-	while (r->type != &quiesce_type)
+	while (r->type != &nursery_quiesce_type)
 		r = r->next;
 	return container_of(r, struct quiesce, resource);
 }
@@ -114,7 +115,7 @@ void nursery_set_quiesce(struct nursery *n, int (*stop)(struct nursery *n, void 
 	if (!nursery_debug_known(n, "quiesce function", _RET_IP_))
 		return;
 	q = kmalloc(sizeof(*q), GFP_KERNEL | __GFP_NOFAIL);
-	*q = (struct quiesce){ .resource.type = &quiesce_type, .stop = stop, .data = data };
+	*q = (struct quiesce){ .resource.type = &nursery_quiesce_type, .stop = stop, .data = data };
 	if (nursery_keep(n)) {
 		kfree(q);
 		return;

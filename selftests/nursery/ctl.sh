@@ -173,7 +173,7 @@ help()
 	local command
 
 	start
-	for command in '' run edu-copy tree list cancel; do
+	for command in '' run edu-copy tree list cancel quarantine; do
 		# shellcheck disable=SC2086 # none is no argument
 		expect 0 nurseryctl $command --help
 		[[ $(<stdout) == "Usage: nurseryctl"* ]] || fail "$command --help: no usage"
@@ -198,6 +198,7 @@ bad_arguments()
 	expect_error 2 'two files' nurseryctl edu-copy a b c
 	expect_error 2 'extra' nurseryctl list extra
 	expect_error 2 'extra' nurseryctl tree extra
+	expect_error 2 'extra' nurseryctl quarantine extra
 	expect_error 2 'no id' nurseryctl cancel
 	expect_error 2 'not an id' nurseryctl cancel first
 	expect_error 2 'not an id' nurseryctl cancel -- -1
@@ -231,6 +232,7 @@ no_module()
 	expect_error 2 'modprobe nursery' nurseryctl list
 	expect_error 2 'modprobe nursery' nurseryctl list --ops
 	expect_error 2 'modprobe nursery' nurseryctl cancel 1
+	expect_error 2 'modprobe nursery' nurseryctl quarantine
 	expect_files in
 }
 
@@ -242,6 +244,7 @@ no_permission()
 	expect_error 2 'root' su -s /bin/sh nobody -c 'nurseryctl tree'
 	expect_error 2 'root' su -s /bin/sh nobody -c 'nurseryctl list'
 	expect_error 2 'root' su -s /bin/sh nobody -c 'nurseryctl cancel 1'
+	expect_error 2 'root' su -s /bin/sh nobody -c 'nurseryctl quarantine'
 	expect_error 2 'root' su -s /bin/sh nobody -c 'nurseryctl edu-copy in /tmp/out'
 }
 
@@ -342,6 +345,7 @@ json()
 		expect_json '"name": "nurseryctl"' nurseryctl tree --json &&
 		expect_json '"name": "nurseryctl"' nurseryctl list --json &&
 		expect_json '"checksum"' nurseryctl list --ops --json &&
+		expect_json '"quarantine": [' nurseryctl quarantine --json &&
 		expect_json '"cancelled": [' nurseryctl cancel --json "$id"
 	) || { kill "$pid" 2>/dev/null; exit 1; }
 	wait "$pid"

@@ -17,6 +17,7 @@ enum { OPT_JSON = 256, OPT_VERSION };
 
 static const struct command *const commands[] = {
 	&cmd_run, &cmd_edu_copy, &cmd_nvme_read, &cmd_tree, &cmd_list, &cmd_cancel,
+	&cmd_quarantine,
 };
 
 static const struct command *current;
@@ -100,7 +101,7 @@ static void print_help(void)
 	     "\n"
 	     "Commands:");
 	for (i = 0; i < ARRAY_SIZE(commands); i++)
-		printf("  %-9s  %s\n", commands[i]->name, commands[i]->summary);
+		printf("  %-10s  %s\n", commands[i]->name, commands[i]->summary);
 	puts("\n"
 	     "Options:\n"
 	     "      --json     print one JSON document instead of text\n"

@@ -10,7 +10,7 @@ _nurseryctl()
 
 	COMPREPLY=()
 	if [ "$COMP_CWORD" -eq 1 ]; then
-		words='run edu-copy nvme-read tree list cancel --help --version'
+		words='run edu-copy nvme-read tree list cancel quarantine --help --version'
 	else
 		words='--json --quiet --help --version'
 		case ${COMP_WORDS[1]}:$prev in

@@ -40,7 +40,7 @@ struct command {
 };
 
 extern const struct command cmd_run, cmd_edu_copy, cmd_nvme_read;
-extern const struct command cmd_tree, cmd_list, cmd_cancel;
+extern const struct command cmd_tree, cmd_list, cmd_cancel, cmd_quarantine;
 extern bool opt_json, opt_quiet;
 
 int next_option(int argc, char **argv, const struct option *extra);
