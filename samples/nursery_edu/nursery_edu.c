@@ -15,8 +15,15 @@
  *
  * While the system sleeps and while the device is reset no call runs, either, but those who
  * wait for theirs need not know: it goes on afterwards.
+ *
+ * Nobody waits for ever for a transfer whose interrupt does not come. The engine cannot be
+ * aborted, but without bus mastering it reaches no memory: the hard cancel handler takes that
+ * away, and edu_quiesce() waits for the engine to end. If it does not, the chunk's
+ * buffer goes to quarantine, and no other chunk is begun before the engine has
+ * stopped. Parameters of the module make such things happen, for tests.
  */
 #include <linux/interrupt.h>
+#include <linux/iopoll.h>
 #include <linux/module.h>
 #include <linux/nursery.h>
 #include <linux/nursery_dma.h>
@@ -44,15 +51,33 @@
 #define EDU_TRANSFER		SZ_2K
 #define EDU_DMA_BITS		28
 
-/*
- * A chunk takes half a second. One that takes this long is cancelled: then
- * edu_cancel() looks whether the device is still there.
- */
-#define EDU_TIMEOUT		(10 * NSEC_PER_SEC)
+/* A transfer takes a tenth of a second. */
+#define EDU_STOP		(USEC_PER_SEC / 2)
+
+static unsigned int timeout_ms = 10000;
+module_param(timeout_ms, uint, 0644);
+MODULE_PARM_DESC(timeout_ms, "Cancel a chunk that takes so long; it should take half a second");
+
+static unsigned int grace_ms = 2000;
+module_param(grace_ms, uint, 0644);
+MODULE_PARM_DESC(grace_ms, "Stop the engine if a transfer takes so long after a cancel");
+
+static unsigned int lose_irqs;
+module_param(lose_irqs, uint, 0644);
+MODULE_PARM_DESC(lose_irqs, "For tests: how many interrupts are to be ignored from now on");
+
+static bool stop_fails;
+module_param(stop_fails, bool, 0644);
+MODULE_PARM_DESC(stop_fails, "For tests: the engine cannot be stopped");
+
+static unsigned int late_irqs;
+module_param(late_irqs, uint, 0444);
+MODULE_PARM_DESC(late_irqs, "How many interrupts came for a transfer that had been given up");
 
 struct edu_transfer {
 	struct nursery_child child;
 	struct nursery_cancel_handler on_cancel;
+	struct nursery_cancel_handler on_hard_cancel;
 	struct edu_device *edu;
 };
 
@@ -64,18 +89,32 @@ struct edu_device {
 	struct edu_transfer *transfer;	/* in the engine; whoever takes it completes it */
 	atomic_t state;			/* EDU_RUNNING, EDU_HELD */
 	wait_queue_head_t changed;	/* @state: a bit is gone */
+	bool stuck;			/* the engine could not be stopped; chunks, one at a time */
 };
 
 #define EDU_RUNNING	BIT(0)	/* a call is; there is but one at a time */
 #define EDU_HELD	BIT(1)	/* none may begin: the device sleeps, or is being reset */
 
 /* From the interrupt and from the cancel handler: one of them finds it. */
-static void edu_complete(struct edu_device *edu, int result)
+static bool edu_complete(struct edu_device *edu, int result)
 {
 	struct edu_transfer *transfer = xchg(&edu->transfer, NULL);
 
 	if (transfer)
 		nursery_child_complete(&transfer->child, result);
+	return transfer;
+}
+
+/* Is this interrupt one that does not come? */
+static bool edu_is_lost(void)
+{
+	unsigned int left = READ_ONCE(lose_irqs);
+
+	do {
+		if (likely(!left))
+			return false;
+	} while (!try_cmpxchg(&lose_irqs, &left, left - 1));
+	return true;
 }
 
 static irqreturn_t edu_interrupt(int irq, void *data)
@@ -86,8 +125,8 @@ static irqreturn_t edu_interrupt(int irq, void *data)
 	if (!status || PCI_POSSIBLE_ERROR(status))
 		return IRQ_NONE;
 	writel(status, edu->regs + EDU_IRQ_ACK);
-	if (status & EDU_IRQ_DMA)
-		edu_complete(edu, 0);
+	if (status & EDU_IRQ_DMA && !edu_is_lost() && !edu_complete(edu, 0))
+		WRITE_ONCE(late_irqs, late_irqs + 1);
 	return IRQ_HANDLED;
 }
 
@@ -98,6 +137,68 @@ static void edu_cancel(struct nursery_cancel_handler *h)
 
 	if (!pci_device_is_present(edu->pdev))
 		edu_complete(edu, -ENODEV);
+}
+
+/* It had the grace to end. In a timer's interrupt: what has to sleep is for edu_quiesce(). */
+static void edu_force(struct nursery_cancel_handler *h)
+{
+	struct edu_device *edu = container_of(h, struct edu_transfer, on_hard_cancel)->edu;
+
+	if (!stop_fails)
+		pci_clear_master(edu->pdev);
+}
+
+/*
+ * Have the engine stop. When it runs no more it may reach memory again: it knows
+ * none.
+ */
+static int edu_stop(struct edu_device *edu)
+{
+	u32 cmd;
+	int err;
+
+	if (stop_fails)
+		return -EIO;
+	pci_clear_master(edu->pdev);
+	/* A device that is gone has stopped for good. */
+	err = readl_poll_timeout(edu->regs + EDU_DMA_CMD, cmd,
+				 !(cmd & EDU_DMA_START) || PCI_POSSIBLE_ERROR(cmd),
+				 USEC_PER_MSEC, EDU_STOP);
+	if (err)
+		return err;
+	/* Its interrupt, if that was lost on its way, is not to be taken for the next one's. */
+	writel(EDU_IRQ_DMA, edu->regs + EDU_IRQ_ACK);
+	synchronize_irq(pci_irq_vector(edu->pdev, 0));
+	pci_set_master(edu->pdev);
+	return 0;
+}
+
+/* Before the engine is used: it may not have stopped when it was to. */
+static int edu_make_ready(struct edu_device *edu)
+{
+	int err;
+
+	if (!edu->stuck)
+		return 0;
+	err = edu_stop(edu);
+	if (err)
+		return err;
+	edu->stuck = false;
+	nursery_dma_release_quarantine(&edu->pdev->dev);
+	return 0;
+}
+
+/* A chunk went wrong: see that the engine does not touch its buffer any more. */
+static int edu_quiesce(struct nursery *n, void *data)
+{
+	struct edu_device *edu = data;
+	int err = edu_stop(edu);
+
+	edu->stuck = err;
+	/* A late interrupt finds nothing now, and one that came in time has completed it. */
+	xchg(&edu->transfer, NULL);
+	synchronize_irq(pci_irq_vector(edu->pdev, 0));
+	return err;
 }
 
 /* Run one transfer as a child of @n and wait for it. */
@@ -114,6 +215,7 @@ static int edu_transfer(struct nursery *n, struct edu_device *edu, dma_addr_t sr
 
 	/* Ordered before the start below, and pairs with the xchg() of edu_complete(). */
 	xchg(&edu->transfer, &transfer);
+	nursery_on_hard_cancel(&transfer.child, &transfer.on_hard_cancel, edu_force);
 	if (nursery_on_cancel(&transfer.child, &transfer.on_cancel, edu_cancel)) {
 		edu_complete(edu, -ECANCELED);
 	} else {
@@ -153,7 +255,7 @@ static int edu_copy(struct nursery_call *call)
 	u64 len = call->args[2];
 	void *src = nursery_call_buffer(call, call->args[0], len);
 	void *dst = nursery_call_buffer(call, call->args[1], len);
-	int err = 0, joined;
+	int err, joined;
 
 	if (IS_ERR(src))
 		return PTR_ERR(src);
@@ -161,15 +263,19 @@ static int edu_copy(struct nursery_call *call)
 		return PTR_ERR(dst);
 	if (!len || len > EDU_BUFFER_SIZE)
 		return -EINVAL;
+	err = edu_make_ready(edu);
+	if (err)
+		return err;
 
-	scoped_nursery(n, .name = "edu chunk", .parent = &call->child, .timeout = EDU_TIMEOUT,
-		       .result = &joined) {
+	scoped_nursery(n, .name = "edu chunk", .parent = &call->child, .result = &joined,
+		       .timeout = timeout_ms * NSEC_PER_MSEC, .grace = grace_ms * NSEC_PER_MSEC) {
 		struct nursery_dma *buf = nursery_dma_alloc(n, &edu->pdev->dev,
 							    EDU_BUFFER_SIZE, GFP_KERNEL);
 
 		if (IS_ERR(buf))
 			return PTR_ERR(buf);
 
+		nursery_set_quiesce(n, edu_quiesce, edu);
 		memcpy(buf->cpu, src, len);
 		err = edu_loop_back(n, edu, buf, len);
 		if (!err)
@@ -259,6 +365,12 @@ static int edu_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 			       KBUILD_MODNAME, edu);
 	if (err)
 		return err;
+
+	/* Who had it before may have left it running. */
+	err = edu_stop(edu);
+	if (err)
+		return err;
+	nursery_dma_release_quarantine(&pdev->dev);
 
 	/* After all that its children need. */
 	err = devm_nursery_init(&pdev->dev, &edu->nursery, &params);
