@@ -9,7 +9,9 @@
  * hardware's interrupt or, if it stops the hardware first, by the handler. The
  * owner spawns F, may wait for F alone, after which the memory of F is gone, and joins. A
  * canceller may come at any time, or never, and cancels the nursery, or just F, or just
- * X. A server runs F, or the joiner; or who waits for it takes it, and as he has no room on
+ * X. Some time after he has cancelled the nursery its grace is over. From then on the
+ * interrupt may not come any more; then F has the hardware stopped, by the nursery's quiesce
+ * function, and abandons X. A server runs F, or the joiner; or who waits for it takes it, and as he has no room on
  * his stack a thread runs it, to which it is given. How children come to workers is in
  * nursery.pml, how a thread is asked for in stand_in.pml.
  *
@@ -34,6 +36,9 @@
  *   joiner_held		nursery->state: NURSERY_HELD
  *   canceller()		nursery_cancel(), mark_worker(), mark_running(), carry_out(),
  *				nursery_child_cancel(), mark_child(), mark_other()
+ *   grace(), look_again()	nursery_stuck_expire(), nursery_look_again()
+ *   abandon()			nursery_child_is_stuck(), nursery_child_abandon(), and the
+ *				driver's quiesce function
  *
  * Theory. Who holds a child keeps it from becoming DONE, and so keeps its memory and its
  * nursery. A hold is short: to tell the end that somebody waits, or to collect the
@@ -74,6 +79,11 @@
 #define BEGIN_DEAF	13	/* begin() does not look for a cancel that came meanwhile */
 #define SKIP_DEAF	14	/* the end of a child that was not started does not look at WAITED */
 #define LAST_PIN_TOUCHES 16	/* who has dropped the last pin of a function child looks at it */
+#define QUIESCE_UNSYNCED 17	/* the quiesce function does not wait for an interrupt that runs */
+#define QUIESCE_KEEPS	18	/* ... and leaves X where the next one finds it */
+#define ABANDON_BLIND	19	/* who abandons does not look whether somebody has completed it */
+#define GRACE_SILENT	20	/* who waits for X is not told that the grace is over */
+#define LOOK_SILENT	21	/* ... nor that a handler of it has returned since */
 #ifndef BUG
 #define BUG		0
 #endif
@@ -128,6 +138,9 @@ bool off_woken;
 bool stack_gone;		/* that of nursery_sleep() */
 
 bool hardware;			/* runs; the pointer that who completes has to take */
+bool in_irq;			/* the interrupt has taken it */
+bool stuck;			/* the grace is over */
+bool look;			/* who waits for X is to look */
 bool kicked;			/* F's sleep is over */
 
 #define use_n()		assert(!freed)
@@ -181,8 +194,26 @@ unpinned:
 inline complete()
 {
 	/* cmpxchg() */
-	atomic { use_c(X); assert(phase[X] == EXTERNAL); phase[X] = ENDING }
-	complete_unpin()
+	atomic {
+		use_c(X);
+		if
+		:: phase[X] == EXTERNAL || BUG == COMPLETED_TWICE ->
+			assert(phase[X] == EXTERNAL);
+			phase[X] = ENDING
+		:: else -> assert(stuck); goto not_heard
+		fi
+	}
+	complete_unpin();
+not_heard:
+}
+
+/* n_lock held */
+inline look_again()
+{
+	if
+	:: stuck && waits[X] -> waits[X] = false; look = true
+	:: else
+	fi
 }
 
 /* What the driver's handler does for X, and nursery_sleep()'s for F */
@@ -224,7 +255,11 @@ inline call_handler(c)
 		use_n(); use_c(c);
 		pins[c]--;
 #endif
-		last = (pins[c] == 0 && c == X && BUG != HANDLER_UNPINNED)
+		last = (pins[c] == 0 && c == X && BUG != HANDLER_UNPINNED);
+		if
+		:: c == X && !last && BUG != LOOK_SILENT -> look_again()
+		:: else
+		fi
 	}
 #if BUG == LAST_PIN_TOUCHES
 	use_c(c);
@@ -315,9 +350,36 @@ look_at_joiner:
 took:
 }
 
+/* X has not completed, though it was asked to; n_lock held, and X. Goes on at "again". */
+inline abandon()
+{
+	atomic { count++; held[X] = false; n_lock = false }
+	/* The quiesce function: the next interrupt finds nothing, and this one is over. */
+	if
+	:: BUG != QUIESCE_KEEPS -> hardware = false
+	:: else
+	fi;
+	if
+	:: !in_irq
+	:: BUG == QUIESCE_UNSYNCED
+	fi;
+	atomic {
+		!n_lock -> use_n();
+		if
+		:: phase[X] == EXTERNAL || BUG == ABANDON_BLIND -> phase[X] = ENDING
+		:: else -> goto abandoned
+		fi
+	}
+	complete_unpin();
+abandoned:
+	uncount(1)
+}
+
 /* c has not started or runs; not from its worker */
 inline child_join(c)
 {
+	skip;
+again:
 #if BUG == WAITED_TORN
 	if
 	:: phase[c] == DONE -> goto gone
@@ -334,6 +396,12 @@ inline child_join(c)
 #if BUG == RELEASE_EARLY
 	held[c] = false;
 #endif
+	if
+	:: c == X && stuck && phase[X] == EXTERNAL && handler[X] != ON && pins[X] == 1 ->
+		abandon();
+		goto again
+	:: else
+	fi;
 	atomic { use_c(c); waited[c] = true; waits[c] = true; n_lock = false }
 	if
 	:: taken -> atomic { taken = false; stand_in = true }
@@ -343,7 +411,10 @@ inline child_join(c)
 	atomic { use_c(c); held[c] = false };
 #endif
 #endif
-	told[c];
+	if
+	:: told[c]
+	:: atomic { c == X && look -> look = false; goto again }
+	fi;
 gone:
 }
 
@@ -583,8 +654,33 @@ end_over:
 proctype interrupt()
 {
 end_no_interrupt:
-	atomic { hardware -> hardware = false }
-	complete()
+	atomic {
+		if
+		:: hardware -> hardware = false; in_irq = true
+		:: hardware && stuck && BUG != QUIESCE_KEEPS -> goto lost_interrupt
+		fi
+	}
+	complete();
+	in_irq = false;
+lost_interrupt:
+}
+
+proctype grace()
+{
+end_no_cancel:
+	/* The timer keeps the nursery, or finds it closed. */
+	atomic {
+		walked && (!n_lock || closed) ->
+		if
+		:: closed || freed -> goto over
+		:: else -> stuck = true
+		fi;
+		if
+		:: BUG != GRACE_SILENT -> look_again()
+		:: else
+		fi
+	}
+over:
 }
 
 proctype owner()
@@ -773,6 +869,7 @@ init {
 		run worker(THREAD);
 		run worker(JOINER);
 		run interrupt();
+		run grace();
 		run canceller()
 	}
 }
