@@ -10,8 +10,8 @@
  * has arrived, and there is no file. Then the devices come back, and work.
  *
  * The devices take turns in the three parts. A round counts if they were at it when the
- * blow fell. ROUNDS says how many; complaints of the kernel, the IOMMU's and the DMA API's
- * among them, are for those who read its log (tools/vm/scan-log).
+ * blow fell. ROUNDS says how many, WAY names one of the ways. Complaints of the kernel, the
+ * IOMMU's and the DMA API's among them, are for those who read its log (tools/vm/scan-log).
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -106,6 +106,8 @@ static int scan_bus(struct show *s, unsigned int device)
 
 static const struct way way_remove = { .name = "remove", .strike = remove_it, .restore = scan_bus };
 
+#define LOCKDEP		"/proc/lockdep"
+
 static bool has_slots(struct show *s)
 {
 	unsigned int i;
@@ -113,6 +115,9 @@ static bool has_slots(struct show *s)
 	for (i = 0; i < s->devices.nr; i++)
 		if (s->slots[i] < 1)
 			return false;
+	/* After the report (see expect_report()) lockdep is off: only if it is asked for. */
+	if (!access(LOCKDEP, F_OK) && !getenv("WAY"))
+		return false;
 	return s->qmp >= 0;
 }
 
@@ -261,6 +266,14 @@ static bool all_play_their_parts(struct show *s)
 	       pending(s, IDLE) == 0 && edu_transfers(s->watch) == 2;
 }
 
+static bool has_ended(pid_t pid)
+{
+	siginfo_t info = { 0 };
+
+	return !waitid(P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT) && info.si_pid == pid;
+}
+
+/* On a slow machine it may be over before it is seen; then the round does not count. */
 static int start_copy(struct show *s)
 {
 	s->copy = fork();
@@ -271,7 +284,8 @@ static int start_copy(struct show *s)
 	}
 	if (s->copy < 0)
 		return -errno;
-	return wait_until(pending(s, FLIGHT), SOON_MS) ? 0 : -ETIMEDOUT;
+	wait_until(pending(s, FLIGHT) || has_ended(s->copy), SOON_MS);
+	return 0;
 }
 
 static int start_calls(struct show *s, unsigned int seed)
@@ -446,6 +460,7 @@ static int restore(struct show *s, const struct way *way)
 
 FIXTURE(come_and_go) {
 	struct show show;
+	bool report;
 };
 
 FIXTURE_VARIANT(come_and_go) {
@@ -459,6 +474,15 @@ FIXTURE_VARIANT_ADD(come_and_go, unplug) { .way = &way_unplug };
 FIXTURE_VARIANT_ADD(come_and_go, reset) { .way = &way_reset };
 FIXTURE_VARIANT_ADD(come_and_go, suspend) { .way = &way_suspend };
 FIXTURE_VARIANT_ADD(come_and_go, sigkill) { .way = &way_sigkill };
+
+/* In 6.1 the order of pciehp's own locks, reset_lock and pci_rescan_remove_lock, is wrong. */
+static bool expect_report(struct show *s, const struct way *way)
+{
+	if (way->possible != has_slots || !has_slots(s) || access(LOCKDEP, F_OK))
+		return false;
+	kmsg_say("nursery-vm: expect possible circular locking dependency detected");
+	return true;
+}
 
 FIXTURE_SETUP(come_and_go)
 {
@@ -489,6 +513,8 @@ FIXTURE_TEARDOWN(come_and_go)
 {
 	struct show *s = &self->show;
 
+	if (self->report)
+		kmsg_say("nursery-vm: expected");
 	if (s->qmp >= 0)
 		close(s->qmp);
 	if (s->devices.nr) {
@@ -515,6 +541,7 @@ TEST_F_TIMEOUT(come_and_go, rounds, HOUR)
 		SKIP(return, "too few edu devices");
 	if (way->possible && !way->possible(s))
 		SKIP(return, "not in this machine");
+	self->report = expect_report(s, way);
 	for (round = 0; counted < s->rounds; round++) {
 		ASSERT_GT(2 * s->rounds + 20, round)
 			TH_LOG("only %u rounds were as they should be", counted);
