@@ -144,17 +144,26 @@ static unsigned int find_express(int fd)
 	return at;
 }
 
+#define SLOT_OFF	(PCI_EXP_SLTCTL_PWR_OFF | PCI_EXP_SLTCTL_PWR_IND_OFF)
+
+static bool is_off(int fd, unsigned int at)
+{
+	__u16 control;
+
+	return pread(fd, &control, 2, at) == 2 && (control & SLOT_OFF) == SLOT_OFF;
+}
+
 /*
  * Surprise: the device is gone before anybody hears of it. QEMU's device_del presses the
  * slot's attention button, and takes the card when the driver has let go of it, as
  * decent people do. But it also takes the card, at once, from a slot whose power and
  * power indicator go off. So both are turned off behind the back of the slot's driver, with
  * the slot's interrupt off; and then all is as before but for the card, which is what
- * the interrupt then tells.
+ * the interrupt then tells. Returns when the slot's driver has got over it: the device's
+ * driver has let go, and the slot is off, so another card may come.
  */
 int slot_pull(const char *addr)
 {
-	const __u16 off = PCI_EXP_SLTCTL_PWR_OFF | PCI_EXP_SLTCTL_PWR_IND_OFF;
 	char path[PATH_MAX];
 	unsigned int at;
 	__u16 on, gone;
@@ -168,9 +177,11 @@ int slot_pull(const char *addr)
 	if (at == PCI_EXP_SLTCTL || pread(fd, &on, 2, at) != 2) {
 		err = -ENODEV;
 	} else {
-		gone = (on | off) & ~PCI_EXP_SLTCTL_HPIE;
+		gone = (on | SLOT_OFF) & ~PCI_EXP_SLTCTL_HPIE;
 		if (pwrite(fd, &gone, 2, at) != 2 || pwrite(fd, &on, 2, at) != 2)
 			err = -errno;
+		else if (!wait_until(is_off(fd, at), 2 * SOON_MS))
+			err = -ETIMEDOUT;
 	}
 	close(fd);
 	return err;
