@@ -301,6 +301,9 @@ quarantined()
 # It neither answers nor can be reset: what it may yet write to is kept until it can.
 controller_that_does_not_stop()
 {
+	# DMA_API_DEBUG looks when a driver leaves its device
+	local complaints="DMA-API: (.*pending DMA|Mapped at)|WARNING: .*dma_debug_device"
+
 	start
 	! quarantined "$slow" || fail "there is something in quarantine before"
 	read_slowly
@@ -310,8 +313,7 @@ controller_that_does_not_stop()
 	wait "$pid"
 	eventually 15 quarantined "$slow" || fail "nothing is in quarantine"
 	logged "$slow: the controller does not stop" || fail "nobody says so"
-	# DMA_API_DEBUG looks when a driver leaves its device
-	echo "nursery-vm: expect DMA-API: (.*pending DMA|Mapped at)|WARNING: .*dma_debug_device" >/dev/kmsg
+	echo "nursery-vm: expect $complaints" >/dev/kmsg
 	soon eval "echo $slow >$driver/unbind"
 	echo "nursery-vm: expected" >/dev/kmsg
 	quarantined "$slow" || fail "it is not kept"
