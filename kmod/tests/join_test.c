@@ -212,24 +212,25 @@ static void i4_spawn_and_async_join_race(struct kunit *test)
 static void async_joins_do_not_wait_for_one_another(struct kunit *test)
 {
 	struct scope *s = scopes_alloc(test, 16);
+	DECLARE_COMPLETION_ONSTACK(gate);
 	int i;
 
 	for (i = 0; i < 16; i++)
 		scope_open(&s[i], NULL);
 	for (i = 0; i < 15; i++)
-		s[i].wait = &s[15].over;
+		s[i].wait = &gate;
 	for (i = 0; i < 15; i++) {
 		nursery_spawn(&s[i].n, &s[i].p.child);
 		nursery_join_async(&s[i].n, scope_done);
 		wait_for_completion(&s[i].p.started);
 	}
 	nursery_join_async(&s[15].n, scope_done);
+	wait_for_completion(&s[15].over);
+	complete_all(&gate);
 	for (i = 0; i < 15; i++) {
 		wait_for_completion(&s[i].over);
-		complete(&s[15].over);
 		KUNIT_EXPECT_EQ(test, s[i].err, 0);
 	}
-	wait_for_completion(&s[15].over);
 }
 
 static void irq_join_async(void *data)
