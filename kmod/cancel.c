@@ -139,8 +139,10 @@ static void mark_nursery(struct nursery *n, int cause, struct cancel_batch *batc
 	nursery_grace_begin(n);
 	for (w = nursery_first_worker(n); w; w = nursery_next_worker(n, w))
 		mark_worker(n, w, batch);
+	/* A service that has been unparked, and that its executor has, has begun as well. */
 	hlist_for_each_entry_safe(c, next, &n->others, other)
-		mark_other(n, c, batch);
+		if (!nursery_is_parked_service(n, c))
+			mark_other(n, c, batch);
 	if (n->max_active) {
 		while ((c = list_first_entry_or_null(&n->ready, struct nursery_child, node))) {
 			list_del(&c->node);

@@ -338,6 +338,55 @@ static void parked_service_is_stopped(struct kunit *test)
 }
 
 /* A service with a leaf below it. */
+/* A service that notes what it saw of a cancel when it was run again. */
+struct again {
+	struct nursery_child	child;
+	struct completion	ran;
+	unsigned int		calls;
+	bool			cancelled;	/* in its second call */
+};
+
+static int note_second_call(struct nursery_child *c)
+{
+	struct again *a = container_of(c, struct again, child);
+
+	if (++a->calls == 2)
+		a->cancelled = nursery_child_cancelled(c);
+	complete(&a->ran);
+	return nursery_child_cancelled(c) ? -ECANCELED : NURSERY_PARK;
+}
+
+/* It is its executor's when the cancel comes: to be run again, not for the first time. */
+static void cancel_leaves_a_service_that_was_unparked(struct kunit *test)
+{
+	struct nursery_executor *e = single_worker(test);
+	struct nursery_child transfer;
+	struct again a = { };
+	struct plug plug;
+	int err = -1;
+
+	init_completion(&a.ran);
+	nursery_child_init(&a.child, note_second_call, NULL);
+	nursery_child_set_service(&a.child);
+	nursery_child_init(&transfer, NULL, NULL);
+	scoped_nursery(n, .executor = e, .result = &err) {
+		KUNIT_EXPECT_EQ(test, nursery_child_begin(n, &transfer), 0);
+		KUNIT_EXPECT_EQ(test, nursery_spawn(n, &a.child), 0);
+		wait_for_completion(&a.ran);
+		/* When the only worker has this it has parked the service. */
+		plug_insert(&plug, e->wq);
+		nursery_child_unpark(&a.child);
+		nursery_cancel(n, -EINTR);
+		plug_remove(&plug);
+		wait_for_completion(&a.ran);
+		KUNIT_EXPECT_FALSE(test, a.cancelled);
+		nursery_child_complete(&transfer, -ECANCELED);
+	}
+	KUNIT_EXPECT_EQ(test, err, -EINTR);
+	KUNIT_EXPECT_EQ(test, nursery_child_join(&a.child), -ECANCELED);
+	single_worker_destroy(e);
+}
+
 struct nesting {
 	struct nursery_child child;
 	struct probe leaf;
@@ -478,6 +527,7 @@ static struct kunit_case service_cases[] = {
 	KUNIT_CASE(parked_service_is_stopped),
 	KUNIT_CASE(stop_travels_down),
 	KUNIT_CASE(cancel_leaves_services_to_the_join),
+	KUNIT_CASE(cancel_leaves_a_service_that_was_unparked),
 	KUNIT_CASE(service_that_is_not_ready_is_cancelled),
 	{ }
 };
