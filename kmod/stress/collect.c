@@ -45,7 +45,9 @@ void stress_collect(struct stress_scope *s, struct stress_random *r)
 		stress_count(COUNT_COLLECTED);
 		c = container_of(child, struct stress_child, child);
 		check_came(s, c);
-		if (test_bit(c->index, s->shared) || !stress_one_in(r, 2))
+		/* Who spawned a spare one has yet to say so in it. */
+		if (test_bit(c->index, s->shared) || c->index >= s->nr - s->nr_spare ||
+		    !stress_one_in(r, 2))
 			continue;
 		set_bit(c->index, s->poisoned);
 		stress_poison(c, sizeof(*c));
