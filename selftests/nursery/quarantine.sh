@@ -171,6 +171,8 @@ bound_anew()
 # The last: what is in quarantine then stays for ever.
 unloaded_with_a_quarantine()
 {
+	local user
+
 	start
 	set_params timeout_ms=300 grace_ms=100 lose_irqs=1 stop_fails=1
 	copy_fails ETIMEDOUT
@@ -180,6 +182,10 @@ unloaded_with_a_quarantine()
 	rmmod nursery_edu
 	echo "nursery-vm: expected" >/dev/kmsg
 	trap - EXIT
+	# what other tests have left, if they failed
+	for user in /sys/module/nursery/holders/*; do
+		[ ! -e "$user" ] || rmmod "${user##*/}"
+	done
 	rmmod nursery || fail "nursery cannot be unloaded"
 	log_has "nursery: unloaded with 1 buffers, 4096 bytes in quarantine"
 	modprobe nursery_edu || fail "the modules cannot be loaded again"
