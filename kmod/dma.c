@@ -15,6 +15,7 @@
 #include <linux/device.h>
 #include <linux/dma-mapping.h>
 #include <linux/export.h>
+#include <linux/highmem.h>
 #include <linux/scatterlist.h>
 #include <linux/slab.h>
 
@@ -109,6 +110,16 @@ void nursery_dma_sync_table(struct nursery_dma *buf, bool for_cpu)
 		dma_sync_sgtable_for_cpu(buf->dev, buf->sgt, buf->dir);
 	else
 		dma_sync_sgtable_for_device(buf->dev, buf->sgt, buf->dir);
+}
+
+/* A table whose address for the kernel is an alias, which some caches have to be told about. */
+void nursery_dma_sync_alias(struct nursery_dma *buf, bool for_cpu)
+{
+	if (!for_cpu)
+		flush_kernel_vmap_range(buf->cpu, buf->size);
+	nursery_dma_sync_table(buf, for_cpu);
+	if (for_cpu)
+		invalidate_kernel_vmap_range(buf->cpu, buf->size);
 }
 
 /**

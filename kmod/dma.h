@@ -35,5 +35,6 @@ struct nursery_dma *nursery_dma_own(struct nursery *n, struct nursery_dma *buf,
 				    const struct nursery_dma_kind *kind);
 void nursery_dma_set_table(struct nursery_dma *buf, struct sg_table *sgt);
 void nursery_dma_sync_table(struct nursery_dma *buf, bool for_cpu);
+void nursery_dma_sync_alias(struct nursery_dma *buf, bool for_cpu);
 
 #endif /* _NURSERY_DMA_H */

@@ -124,18 +124,9 @@ static void free_shareable(struct nursery_dma *buf)
 	put_shared_pages(to_shareable(buf)->shared);
 }
 
-/* The kernel's address for it is an alias, which some caches have to be told about. */
-static void sync_shareable(struct nursery_dma *buf, bool for_cpu)
-{
-	if (!for_cpu)
-		flush_kernel_vmap_range(buf->cpu, buf->size);
-	nursery_dma_sync_table(buf, for_cpu);
-	if (for_cpu)
-		invalidate_kernel_vmap_range(buf->cpu, buf->size);
-}
-
 static const struct nursery_dma_kind shareable = {
-	.type = NURSERY_DMA_TYPE("shareable"), .free = free_shareable, .sync = sync_shareable,
+	.type = NURSERY_DMA_TYPE("shareable"),
+	.free = free_shareable, .sync = nursery_dma_sync_alias,
 };
 
 /**

@@ -5,7 +5,6 @@
  */
 #include <linux/dma-mapping.h>
 #include <linux/export.h>
-#include <linux/highmem.h>
 
 #include "dma.h"
 
@@ -15,19 +14,9 @@ static void free_noncontiguous(struct nursery_dma *buf)
 	dma_free_noncontiguous(buf->dev, buf->size, buf->sgt, buf->dir);
 }
 
-/* The kernel's address for it is an alias, which some caches have to be told about. */
-static void sync_noncontiguous(struct nursery_dma *buf, bool for_cpu)
-{
-	if (!for_cpu)
-		flush_kernel_vmap_range(buf->cpu, buf->size);
-	nursery_dma_sync_table(buf, for_cpu);
-	if (for_cpu)
-		invalidate_kernel_vmap_range(buf->cpu, buf->size);
-}
-
 static const struct nursery_dma_kind noncontiguous = {
 	.type = NURSERY_DMA_TYPE("noncontiguous"),
-	.free = free_noncontiguous, .sync = sync_noncontiguous,
+	.free = free_noncontiguous, .sync = nursery_dma_sync_alias,
 };
 
 /**

@@ -156,15 +156,15 @@ static void call_handler(struct nursery_cancel_handler *h, struct nursery_cancel
 	h->fn(h);
 
 	raw_spin_lock_irqsave(&n->lock, flags);
+	/* The last access to the handler: pairs with the look in nursery_off_cancel(). */
+	smp_store_release(&h->state, NURSERY_HANDLER_OFF);
+	nursery_wake_waiters(n, h, 0);
+	ask_no_more(c, list);
 	/*
 	 * Without its pin a function child may end before we drop the lock. Its worker
 	 * takes the lock before it leaves; so does the joiner, before it closes, as who
 	 * took the handler looked at it: NURSERY_HELD.
 	 */
-	/* The last access to it: pairs with the look in nursery_off_cancel(). */
-	smp_store_release(&h->state, NURSERY_HANDLER_OFF);
-	nursery_wake_waiters(n, h, 0);
-	ask_no_more(c, list);
 	end = nursery_child_unpin(n, c);
 	/* One that is external and does not end is still counted. */
 	look = !is_function && !end && nursery_look_again(n);

@@ -317,9 +317,10 @@ struct nursery_cancel_handler {
 		NURSERY_HANDLER_OFF,
 		NURSERY_HANDLER_ON,
 		NURSERY_HANDLER_RUNNING,		/* is to be called, or runs */
-	} state;						/* nursery->lock */
-	bool				hard;
-	bool				begun;		/* the grace of a hard one; the same */
+	} state;	/* written under nursery->lock; OFF is looked for without */
+	bool				hard;		/* set when it is put on */
+	/* nursery->lock: the grace of a hard one */
+	bool				begun;
 	ktime_t				due;		/* how long it is; once begun, until when */
 };
 
