@@ -19,6 +19,10 @@ struct state {
 	struct nursery_child child;
 	int probe_result;
 	bool joins_itself;
+	unsigned int failure;	/* this allocation of devm_nursery_init() fails; 0: none */
+	bool has_failed;
+	int opened;		/* what it returned ... */
+	int spawned;		/* ... and a spawn after that */
 	int cause;
 	int result;		/* of the join, at the end */
 	enum event events[8];
@@ -78,10 +82,17 @@ static int probe(struct platform_device *pdev)
 	err = devm_add_action_or_reset(&pdev->dev, earlier, s);
 	if (err)
 		return err;
-	err = devm_nursery_init(&pdev->dev, &s->nursery, &params);
-	if (err)
-		return err;
 	nursery_child_init(&s->child, run, child_done);
+	if (s->failure)
+		fail_allocation(s->failure);
+	err = devm_nursery_init(&pdev->dev, &s->nursery, &params);
+	if (s->failure)
+		s->has_failed = allocation_has_failed();
+	s->opened = err;
+	if (err) {
+		s->spawned = nursery_spawn(&s->nursery, &s->child);
+		return err;
+	}
 	err = nursery_defer(&s->nursery, released, s) ?: nursery_spawn(&s->nursery, &s->child);
 	if (err)
 		return err;
@@ -176,10 +187,38 @@ static void devm_finds_it_joined(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, s->result, -EPIPE);
 }
 
+/* Refused, it has ended, and so has the probe: there is nothing that would join it. */
+static void devm_without_memory(struct kunit *test)
+{
+	static const enum event order[] = { GOT_EARLIER };
+	unsigned int refused = 0;
+	struct state *s;
+
+	if (!may_fail_allocations())
+		kunit_skip(test, "no fault injection, or not of allocations that may sleep");
+	s = new_state(test);
+	do {
+		unsigned int nth = s->failure + 1;
+
+		*s = (struct state){ .failure = nth };
+		KUNIT_EXPECT_EQ(test, bind_and_unbind(test, s), !s->opened);
+		if (!s->opened)
+			continue;
+		refused++;
+		KUNIT_EXPECT_TRUE(test, s->has_failed);
+		KUNIT_EXPECT_EQ(test, s->opened, -ENOMEM);
+		KUNIT_EXPECT_EQ(test, s->spawned, -ESHUTDOWN);
+		KUNIT_EXPECT_EQ(test, s->result, -ENODEV);
+		expect_order(test, s, order, ARRAY_SIZE(order));
+	} while (s->has_failed);
+	KUNIT_EXPECT_GE(test, refused, 1);
+}
+
 static struct kunit_case cases[] = {
 	KUNIT_CASE(i2_devm_ends_it_in_its_place),
 	KUNIT_CASE(i2_devm_ends_it_when_the_probe_fails),
 	KUNIT_CASE(devm_finds_it_joined),
+	KUNIT_CASE(devm_without_memory),
 	{ }
 };
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * KUnit tests of nurseries. A case is named after the invariant that it is
- * about (i1_ to i8_, see Documentation/core-api/nursery.rst), if there is one.
+ * about (i1_ to i9_, see Documentation/core-api/nursery.rst), if there is one.
  */
 #include <linux/module.h>
 
