@@ -59,13 +59,11 @@ static struct dma_buf *export(struct kunit *test, struct nursery *n, struct kind
 /* But the device is not held any longer: it may go. */
 static void dma_buf_outlives_the_join(struct kunit *test)
 {
-	struct kind_material *m = kind_material(test);
+	struct kind_material *m = test->priv;
 	struct dma_buf *dmabuf;
 	struct nursery n;
 	unsigned int base;
 
-	if (!m)
-		return;
 	base = device_refs(m->dev);
 	nursery_init(&n, NULL);
 	dmabuf = export(test, &n, m);
@@ -74,21 +72,18 @@ static void dma_buf_outlives_the_join(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, device_refs(m->dev), base);
 	KUNIT_EXPECT_EQ(test, first_byte(dmabuf), 0x77);
 	dma_buf_put(dmabuf);
-	kind_material_free(m);
 }
 
 /* ... whose own scope outlives that of the exporter, and its reference. */
 static void dma_buf_lives_as_long_as_its_importer(struct kunit *test)
 {
-	struct kind_material *m = kind_material(test);
+	struct kind_material *m = test->priv;
 	struct nursery exporter, importer;
 	struct platform_device *other;
 	struct nursery_dma *buf;
 	struct dma_buf *dmabuf;
 	unsigned int base;
 
-	if (!m)
-		return;
 	other = other_device(test);
 	base = device_refs(&other->dev);
 	nursery_init(&exporter, NULL);
@@ -108,18 +103,15 @@ static void dma_buf_lives_as_long_as_its_importer(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, nursery_join(&importer), 0);
 	KUNIT_EXPECT_EQ(test, device_refs(&other->dev), base);
 	platform_device_unregister(other);
-	kind_material_free(m);
 }
 
 static void import_refuses_and_keeps_nothing(struct kunit *test)
 {
-	struct kind_material *m = kind_material(test);
+	struct kind_material *m = test->priv;
 	struct nursery_dma *buf;
 	struct nursery n;
 	long refs;
 
-	if (!m)
-		return;
 	refs = file_count(m->dmabuf->file);
 	nursery_init(&n, NULL);
 	buf = nursery_dma_import(&n, m->dev, m->dmabuf, DMA_NONE);
@@ -128,17 +120,14 @@ static void import_refuses_and_keeps_nothing(struct kunit *test)
 	buf = nursery_dma_import(&n, m->dev, m->dmabuf, DMA_TO_DEVICE);
 	KUNIT_EXPECT_EQ(test, PTR_ERR_OR_ZERO(buf), -ESHUTDOWN);
 	KUNIT_EXPECT_EQ(test, (long)file_count(m->dmabuf->file), refs);
-	kind_material_free(m);
 }
 
 static void only_what_is_shareable_is_exported(struct kunit *test)
 {
-	struct kind_material *m = kind_material(test);
+	struct kind_material *m = test->priv;
 	struct nursery n;
 	unsigned int i;
 
-	if (!m)
-		return;
 	nursery_init(&n, NULL);
 	for (i = 0; i < nr_kinds; i++) {
 		struct nursery_dma *buf = kinds[i].make(&n, m);
@@ -160,7 +149,6 @@ static void only_what_is_shareable_is_exported(struct kunit *test)
 								    DMA_TO_DEVICE, GFP_KERNEL)),
 			-EINVAL);
 	nursery_join(&n);
-	kind_material_free(m);
 }
 
 static struct kunit_case cases[] = {
@@ -185,4 +173,7 @@ static struct kunit_case cases[] = {
 
 #endif
 
-struct kunit_suite nursery_dma_buf_suite = { .name = "nursery_dma_buf", .test_cases = cases };
+struct kunit_suite nursery_dma_buf_suite = {
+	.name = "nursery_dma_buf", .init = kind_material_init, .exit = kind_material_exit,
+	.test_cases = cases,
+};

@@ -49,15 +49,11 @@ static bool make_without(struct kunit *test, const struct kind *kind, struct kin
 
 static void every_kind_survives_every_failure(struct kunit *test)
 {
-	struct kind_material *m = kind_material(test);
+	struct kind_material *m = test->priv;
 	unsigned int i, nth, refused;
 
-	if (!m)
-		return;
-	if (!may_fail_allocations()) {
-		kind_material_free(m);
+	if (!may_fail_allocations())
 		kunit_skip(test, "no fault injection, or not of allocations that may sleep");
-	}
 	for (i = 0; i < nr_kinds; i++) {
 		refused = 0;
 		for (nth = 1; nth < MOST; nth++)
@@ -68,7 +64,6 @@ static void every_kind_survives_every_failure(struct kunit *test)
 		kunit_info(test, "%s: %u of %u failures refuse it\n", kinds[i].name, refused,
 			   nth - 1);
 	}
-	kind_material_free(m);
 }
 
 #if IS_ENABLED(CONFIG_DMA_SHARED_BUFFER)
@@ -77,16 +72,12 @@ static void every_kind_survives_every_failure(struct kunit *test)
 
 static void export_survives_every_failure(struct kunit *test)
 {
-	struct kind_material *m = kind_material(test);
+	struct kind_material *m = test->priv;
 	unsigned int nth, refused = 0;
 	bool failed = true;
 
-	if (!m)
-		return;
-	if (!may_fail_allocations()) {
-		kind_material_free(m);
+	if (!may_fail_allocations())
 		kunit_skip(test, "no fault injection, or not of allocations that may sleep");
-	}
 	for (nth = 1; nth < MOST && failed; nth++) {
 		struct nursery_dma *buf;
 		struct dma_buf *dmabuf;
@@ -112,7 +103,6 @@ static void export_survives_every_failure(struct kunit *test)
 	}
 	KUNIT_EXPECT_FALSE(test, failed);
 	KUNIT_EXPECT_GE(test, refused, 1);
-	kind_material_free(m);
 }
 #else
 static void export_survives_every_failure(struct kunit *test)
@@ -127,4 +117,7 @@ static struct kunit_case cases[] = {
 	{ }
 };
 
-struct kunit_suite nursery_dma_fail_suite = { .name = "nursery_dma_fail", .test_cases = cases };
+struct kunit_suite nursery_dma_fail_suite = {
+	.name = "nursery_dma_fail", .init = kind_material_init, .exit = kind_material_exit,
+	.test_cases = cases,
+};

@@ -22,14 +22,12 @@ static void begin(struct kunit *test, struct nursery *n, struct nursery_child *c
 
 static void lent_until_the_child_has_finished(struct kunit *test)
 {
-	struct kind_material *m = kind_material(test);
+	struct kind_material *m = test->priv;
 	struct nursery_dma *buf;
 	struct nursery_child c;
 	struct nursery n;
 	unsigned int i, base;
 
-	if (!m)
-		return;
 	base = device_refs(m->dev);
 	nursery_init(&n, NULL);
 	for (i = 0; i < nr_kinds; i++) {
@@ -45,7 +43,6 @@ static void lent_until_the_child_has_finished(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, device_refs(m->dev), base);
 	}
 	KUNIT_EXPECT_EQ(test, nursery_join(&n), 0);
-	kind_material_free(m);
 }
 
 /* Its done() finds the loan over, whoever ends it. */
@@ -80,12 +77,10 @@ static void borrower_init(struct borrower *b, struct nursery_dma *buf, nursery_f
 
 static void lent_before_the_spawn(struct kunit *test)
 {
-	struct kind_material *m = kind_material(test);
+	struct kind_material *m = test->priv;
 	struct borrower run, skipped, completed;
 	struct nursery n;
 
-	if (!m)
-		return;
 	nursery_init(&n, NULL);
 	borrower_init(&run, coherent(test, &n, m), borrower_run);
 	borrower_init(&skipped, coherent(test, &n, m), borrower_run);
@@ -110,18 +105,15 @@ static void lent_before_the_spawn(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, completed.in_done, 0);
 	KUNIT_EXPECT_EQ(test, skipped.in_function, 1);
 	KUNIT_EXPECT_EQ(test, skipped.in_done, 0);
-	kind_material_free(m);
 }
 
 static void refused_child_keeps_the_loan(struct kunit *test)
 {
-	struct kind_material *m = kind_material(test);
+	struct kind_material *m = test->priv;
 	struct nursery_dma *buf;
 	struct nursery_child c;
 	struct nursery n, other;
 
-	if (!m)
-		return;
 	nursery_init(&n, NULL);
 	nursery_init(&other, NULL);
 	nursery_cancel(&other, 0);
@@ -139,22 +131,19 @@ static void refused_child_keeps_the_loan(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, nursery_dma_release(buf), 0);
 	nursery_join(&other);
 	nursery_join(&n);
-	kind_material_free(m);
 }
 
 #define MANY	5
 
 static void lent_to_several(struct kunit *test)
 {
-	struct nursery_child *c = kunit_kcalloc(test, MANY, sizeof(*c), GFP_KERNEL);
-	struct nursery_loan *loans = kunit_kcalloc(test, MANY, sizeof(*loans), GFP_KERNEL);
-	struct kind_material *m = kind_material(test);
+	struct nursery_child *c = NEW(test, struct nursery_child, MANY);
+	struct nursery_loan *loans = NEW(test, struct nursery_loan, MANY);
+	struct kind_material *m = test->priv;
 	struct nursery_dma *buf;
 	struct nursery n;
 	int i;
 
-	if (!m || !c || !loans)
-		return;
 	nursery_init(&n, NULL);
 	buf = coherent(test, &n, m);
 	for (i = 0; i < MANY; i++) {
@@ -169,19 +158,16 @@ static void lent_to_several(struct kunit *test)
 	}
 	KUNIT_EXPECT_EQ(test, nursery_dma_release(buf), 0);
 	nursery_join(&n);
-	kind_material_free(m);
 }
 
 static void child_with_several(struct kunit *test)
 {
-	struct kind_material *m = kind_material(test);
+	struct kind_material *m = test->priv;
 	struct nursery_dma *bufs[MANY];
 	struct nursery_child c, other;
 	struct nursery n;
 	int i;
 
-	if (!m)
-		return;
 	nursery_init(&n, NULL);
 	begin(test, &n, &c);
 	begin(test, &n, &other);
@@ -195,7 +181,6 @@ static void child_with_several(struct kunit *test)
 	nursery_child_complete(&other, 0);
 	/* What has not been released is by the join. */
 	nursery_join(&n);
-	kind_material_free(m);
 }
 
 static int park_first(struct nursery_child *c)
@@ -207,13 +192,11 @@ static int park_first(struct nursery_child *c)
 
 static void parked_child_keeps_the_loan(struct kunit *test)
 {
-	struct kind_material *m = kind_material(test);
+	struct kind_material *m = test->priv;
 	struct nursery_dma *buf;
 	struct nursery n;
 	struct probe p;
 
-	if (!m)
-		return;
 	nursery_init(&n, NULL);
 	buf = coherent(test, &n, m);
 	probe_init(&p, 0);
@@ -228,7 +211,6 @@ static void parked_child_keeps_the_loan(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, atomic_read(&p.runs), 2);
 	KUNIT_EXPECT_EQ(test, nursery_dma_release(buf), 0);
 	nursery_join(&n);
-	kind_material_free(m);
 }
 
 struct hardirq_lend {
@@ -254,12 +236,10 @@ static void complete_in_hardirq(void *arg)
 
 static void lent_in_hard_interrupts(struct kunit *test)
 {
-	struct kind_material *m = kind_material(test);
+	struct kind_material *m = test->priv;
 	struct hardirq_lend h = { };
 	struct nursery n;
 
-	if (!m)
-		return;
 	nursery_init(&n, NULL);
 	h.n = &n;
 	h.buf = coherent(test, &n, m);
@@ -272,7 +252,6 @@ static void lent_in_hard_interrupts(struct kunit *test)
 	run_in_hardirq(complete_in_hardirq, &h);
 	KUNIT_EXPECT_EQ(test, nursery_dma_release(h.buf), 0);
 	nursery_join(&n);
-	kind_material_free(m);
 }
 
 /* Somebody who waits: to release a buffer, or to join the nursery that owns it. */
@@ -311,15 +290,13 @@ static void start_waiting(struct kunit *test, struct nursery *n, struct waiting 
 
 static void release_waits_for_the_loans(struct kunit *test)
 {
-	struct kind_material *m = kind_material(test);
+	struct kind_material *m = test->priv;
 	struct nursery_child c[2], late;
 	struct nursery_loan loan = { };
 	struct waiting w = { };
 	struct nursery n;
 	unsigned int base;
 
-	if (!m)
-		return;
 	base = device_refs(m->dev);
 	nursery_init(&n, NULL);
 	w.buf = coherent(test, &n, m);
@@ -338,20 +315,17 @@ static void release_waits_for_the_loans(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, nursery_child_join(&w.child), 0);
 	KUNIT_EXPECT_EQ(test, w.refs, base);
 	nursery_join(&n);
-	kind_material_free(m);
 }
 
 /* A child of a stranger: what owns the buffer has no children, and yet it waits. */
 static void join_waits_for_the_loans(struct kunit *test)
 {
-	struct kind_material *m = kind_material(test);
+	struct kind_material *m = test->priv;
 	struct nursery owner, stranger;
 	struct waiting w = { .n = &owner };
 	struct nursery_child c;
 	unsigned int base;
 
-	if (!m)
-		return;
 	base = device_refs(m->dev);
 	nursery_init(&owner, NULL);
 	nursery_init(&stranger, NULL);
@@ -363,7 +337,6 @@ static void join_waits_for_the_loans(struct kunit *test)
 	nursery_child_complete(&c, 0);
 	KUNIT_EXPECT_EQ(test, nursery_join(&stranger), 0);
 	KUNIT_EXPECT_EQ(test, w.refs, base);
-	kind_material_free(m);
 }
 
 static int stop(struct nursery *n, void *data)
@@ -383,14 +356,12 @@ static void abandoned_done(struct nursery_child *c)
 /* Its hardware may still use it, or not: the join knows, and nobody before. */
 static void i9_buffer_of_an_abandoned_child_stays(struct kunit *test)
 {
-	struct kind_material *m = kind_material(test);
+	struct kind_material *m = test->priv;
 	int answers[] = { 0, -EIO }, i;
 	struct borrower b;
 	struct nursery n;
 	unsigned int base;
 
-	if (!m)
-		return;
 	base = device_refs(m->dev);
 	for (i = 0; i < ARRAY_SIZE(answers); i++) {
 		nursery_init(&n, NULL);
@@ -410,20 +381,17 @@ static void i9_buffer_of_an_abandoned_child_stays(struct kunit *test)
 				answers[i] ? 1UL : 0);
 		KUNIT_EXPECT_EQ(test, device_refs(m->dev), base);
 	}
-	kind_material_free(m);
 }
 
 /* ... of a stranger: who owns the buffer has nothing to ask, and withholds it. */
 static void i9_buffer_of_a_strangers_abandoned_child_is_withheld(struct kunit *test)
 {
-	struct kind_material *m = kind_material(test);
+	struct kind_material *m = test->priv;
 	struct nursery owner, stranger;
 	int answer = -EIO;
 	struct borrower b;
 	unsigned int base;
 
-	if (!m)
-		return;
 	base = device_refs(m->dev);
 	nursery_init(&owner, NULL);
 	nursery_init(&stranger, NULL);
@@ -438,7 +406,6 @@ static void i9_buffer_of_a_strangers_abandoned_child_is_withheld(struct kunit *t
 	KUNIT_EXPECT_GT(test, device_refs(m->dev), base);
 	KUNIT_EXPECT_EQ(test, nursery_dma_release_quarantine(m->dev), 1UL);
 	KUNIT_EXPECT_EQ(test, device_refs(m->dev), base);
-	kind_material_free(m);
 }
 
 struct order {
@@ -456,15 +423,13 @@ static void note_refs(void *data)
 /* From the middle, the top and the bottom of the stack: the rest keeps its order. */
 static void released_out_of_its_turn(struct kunit *test)
 {
-	struct kind_material *m = kind_material(test);
+	struct kind_material *m = test->priv;
 	struct nursery_dma *bufs[MANY];
 	struct order order[MANY];
 	struct nursery n;
 	unsigned int base;
 	int i;
 
-	if (!m)
-		return;
 	base = device_refs(m->dev);
 	nursery_init(&n, NULL);
 	for (i = 0; i < MANY; i++) {
@@ -482,7 +447,6 @@ static void released_out_of_its_turn(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, order[2].refs, base + 1);
 	KUNIT_EXPECT_EQ(test, order[1].refs, base + 1);
 	KUNIT_EXPECT_EQ(test, order[0].refs, base);
-	kind_material_free(m);
 }
 
 static int touch(struct nursery_child *c)
@@ -496,14 +460,12 @@ static int touch(struct nursery_child *c)
 /* Its user ends at any moment between the spawn and long after. */
 static void release_races_with_the_end(struct kunit *test)
 {
-	struct kind_material *m = kind_material(test);
+	struct kind_material *m = test->priv;
 	struct borrower b;
 	struct nursery n;
 	unsigned int base;
 	int i;
 
-	if (!m)
-		return;
 	base = device_refs(m->dev);
 	nursery_init(&n, NULL);
 	for (i = 0; i < 300; i++) {
@@ -518,7 +480,6 @@ static void release_races_with_the_end(struct kunit *test)
 	}
 	KUNIT_EXPECT_EQ(test, device_refs(m->dev), base);
 	KUNIT_EXPECT_EQ(test, nursery_join(&n), 0);
-	kind_material_free(m);
 }
 
 static struct kunit_case cases[] = {
@@ -538,4 +499,7 @@ static struct kunit_case cases[] = {
 	{ }
 };
 
-struct kunit_suite nursery_dma_lend_suite = { .name = "nursery_dma_lend", .test_cases = cases };
+struct kunit_suite nursery_dma_lend_suite = {
+	.name = "nursery_dma_lend", .init = kind_material_init, .exit = kind_material_exit,
+	.test_cases = cases,
+};

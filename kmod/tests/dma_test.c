@@ -48,12 +48,10 @@ static void make_one(struct kunit *test, struct nursery *n, const struct kind *k
 
 static void i2_buffers_of_every_kind_are_one_stack(struct kunit *test)
 {
-	struct kind_material *m = kind_material(test);
-	struct witness *w = kunit_kcalloc(test, nr_kinds, sizeof(*w), GFP_KERNEL);
+	struct kind_material *m = test->priv;
+	struct witness *w = NEW(test, struct witness, nr_kinds);
 	unsigned int i, base;
 
-	if (!m || !w)
-		return;
 	base = device_refs(m->dev);
 	scoped_nursery(n, .name = "kinds") {
 		for (i = 0; i < nr_kinds; i++) {
@@ -67,7 +65,6 @@ static void i2_buffers_of_every_kind_are_one_stack(struct kunit *test)
 	for (i = 0; i < nr_kinds; i++)
 		KUNIT_EXPECT_EQ_MSG(test, w[i].refs, base + i + 1, "%s", kinds[i].name);
 	KUNIT_EXPECT_EQ(test, device_refs(m->dev), base);
-	kind_material_free(m);
 }
 
 #define MIXED	40
@@ -75,13 +72,11 @@ static void i2_buffers_of_every_kind_are_one_stack(struct kunit *test)
 /* Any order of all that a nursery owns, some kinds several times, devices and memory too. */
 static void i2_any_mixture_is_one_stack(struct kunit *test)
 {
-	struct kind_material *m = kind_material(test);
-	struct witness *w = kunit_kcalloc(test, MIXED, sizeof(*w), GFP_KERNEL);
+	struct kind_material *m = test->priv;
+	struct witness *w = NEW(test, struct witness, MIXED);
 	unsigned int i, what, base, expected, seed, used;
 	struct rnd_state random;
 
-	if (!m || !w)
-		return;
 	/* The same memory may be mapped more than once only if no device writes to it. */
 	m->dir = DMA_TO_DEVICE;
 	base = device_refs(m->dev);
@@ -114,17 +109,14 @@ static void i2_any_mixture_is_one_stack(struct kunit *test)
 					    seed, i);
 		KUNIT_EXPECT_EQ(test, device_refs(m->dev), base);
 	}
-	kind_material_free(m);
 }
 
 static void i2_contents_are_there_until_the_release(struct kunit *test)
 {
-	struct kind_material *m = kind_material(test);
-	struct witness *w = kunit_kcalloc(test, nr_kinds, sizeof(*w), GFP_KERNEL);
+	struct kind_material *m = test->priv;
+	struct witness *w = NEW(test, struct witness, nr_kinds);
 	unsigned int i;
 
-	if (!m || !w)
-		return;
 	scoped_nursery(n, .name = "kinds") {
 		for (i = 0; i < nr_kinds; i++) {
 			struct nursery_dma *buf = kinds[i].make(n, m);
@@ -145,17 +137,14 @@ static void i2_contents_are_there_until_the_release(struct kunit *test)
 	for (i = 0; i < nr_kinds; i++)
 		KUNIT_EXPECT_EQ_MSG(test, w[i].first, w[i].cpu ? 0x40 + i : 0, "%s",
 				    kinds[i].name);
-	kind_material_free(m);
 }
 
 static void refused_after_the_join(struct kunit *test)
 {
-	struct kind_material *m = kind_material(test);
+	struct kind_material *m = test->priv;
 	struct nursery n;
 	unsigned int i, base;
 
-	if (!m)
-		return;
 	base = device_refs(m->dev);
 	nursery_init(&n, NULL);
 	nursery_join(&n);
@@ -166,36 +155,30 @@ static void refused_after_the_join(struct kunit *test)
 	}
 	KUNIT_EXPECT_EQ(test, nursery_dma_map_sgtable(&n, m->dev, &m->table, m->dir), -ESHUTDOWN);
 	KUNIT_EXPECT_EQ(test, device_refs(m->dev), base);
-	kind_material_free(m);
 }
 
 /* A cancelled nursery does not refuse: there may be something to be put in order. */
 static void made_in_a_cancelled_nursery(struct kunit *test)
 {
-	struct kind_material *m = kind_material(test);
+	struct kind_material *m = test->priv;
 	struct nursery n;
 	unsigned int i;
 
-	if (!m)
-		return;
 	nursery_init(&n, NULL);
 	nursery_cancel(&n, 0);
 	for (i = 0; i < nr_kinds; i++)
 		make_one(test, &n, &kinds[i], m);
 	KUNIT_EXPECT_EQ(test, nursery_join(&n), 0);
-	kind_material_free(m);
 }
 
 static void refuses_what_can_never_be_right(struct kunit *test)
 {
-	struct kind_material *m = kind_material(test);
+	struct kind_material *m = test->priv;
 	unsigned int base;
 	struct nursery n;
 	struct sg_table empty = { };
 	enum dma_data_direction dir;
 
-	if (!m)
-		return;
 	base = device_refs(m->dev);
 	nursery_init(&n, NULL);
 #define REFUSED(call)	KUNIT_EXPECT_EQ(test, PTR_ERR_OR_ZERO(call), -EINVAL)
@@ -215,18 +198,15 @@ static void refuses_what_can_never_be_right(struct kunit *test)
 #undef REFUSED
 	KUNIT_EXPECT_EQ(test, device_refs(m->dev), base);
 	nursery_join(&n);
-	kind_material_free(m);
 }
 
 static void table_is_mapped_until_the_join(struct kunit *test)
 {
-	struct kind_material *m = kind_material(test);
+	struct kind_material *m = test->priv;
 	struct scatterlist *sg;
 	unsigned int base, i;
 	size_t mapped = 0;
 
-	if (!m)
-		return;
 	base = device_refs(m->dev);
 	scoped_nursery(n, .name = "table") {
 		KUNIT_EXPECT_EQ(test,
@@ -237,17 +217,14 @@ static void table_is_mapped_until_the_join(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, mapped, KIND_SIZE);
 	}
 	KUNIT_EXPECT_EQ(test, device_refs(m->dev), base);
-	kind_material_free(m);
 }
 
 /* Memory of the nursery's own, mapped: unmapped before it is freed (DMA_API_DEBUG). */
 static void i2_mapped_memory_of_the_same_nursery(struct kunit *test)
 {
-	struct kind_material *m = kind_material(test);
+	struct kind_material *m = test->priv;
 	struct nursery_dma *buf = NULL;
 
-	if (!m)
-		return;
 	scoped_nursery(n, .name = "own memory") {
 		void *memory = nursery_kzalloc(n, 3000, GFP_KERNEL);
 
@@ -257,7 +234,6 @@ static void i2_mapped_memory_of_the_same_nursery(struct kunit *test)
 		if (!IS_ERR_OR_NULL(buf))
 			KUNIT_EXPECT_PTR_EQ(test, buf->cpu, memory);
 	}
-	kind_material_free(m);
 }
 
 /* All that is allowed, in each direction: DMA_API_DEBUG and ourselves are silent. */
@@ -266,11 +242,9 @@ static void sync_of_every_kind(struct kunit *test)
 	static const enum dma_data_direction dirs[] = {
 		DMA_BIDIRECTIONAL, DMA_TO_DEVICE, DMA_FROM_DEVICE,
 	};
-	struct kind_material *m = kind_material(test);
+	struct kind_material *m = test->priv;
 	unsigned int i, j;
 
-	if (!m)
-		return;
 	for (j = 0; j < ARRAY_SIZE(dirs); j++) {
 		struct nursery n;
 
@@ -288,7 +262,6 @@ static void sync_of_every_kind(struct kunit *test)
 		}
 		nursery_join(&n);
 	}
-	kind_material_free(m);
 }
 
 static struct kunit_case cases[] = {
@@ -304,4 +277,7 @@ static struct kunit_case cases[] = {
 	{ }
 };
 
-struct kunit_suite nursery_dma_suite = { .name = "nursery_dma", .test_cases = cases };
+struct kunit_suite nursery_dma_suite = {
+	.name = "nursery_dma", .init = kind_material_init, .exit = kind_material_exit,
+	.test_cases = cases,
+};

@@ -101,10 +101,13 @@ const struct kind kinds[] = {
 
 const unsigned int nr_kinds = ARRAY_SIZE(kinds);
 
-void kind_material_free(struct kind_material *m)
+void kind_material_exit(struct kunit *test)
 {
+	struct kind_material *m = test->priv;
 	int i;
 
+	if (!m)
+		return;
 	if (m->dmabuf)
 		put_exported(m->dmabuf);
 	dma_pool_destroy(m->pool);
@@ -116,11 +119,12 @@ void kind_material_free(struct kind_material *m)
 		__free_page(m->page);
 	if (m->memory)
 		free_pages_exact(m->memory, KIND_SIZE);
-	platform_device_unregister(m->pdev);
+	if (!IS_ERR_OR_NULL(m->pdev))
+		platform_device_unregister(m->pdev);
 	kfree(m);
 }
 
-struct kind_material *kind_material(struct kunit *test)
+int kind_material_init(struct kunit *test)
 {
 	struct kind_material *m;
 	bool all = true;
@@ -129,11 +133,16 @@ struct kind_material *kind_material(struct kunit *test)
 	if (!IS_ENABLED(CONFIG_HAS_DMA))
 		kunit_skip(test, "this kernel has no DMA");
 	m = kzalloc(sizeof(*m), GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, m);
+	if (!m)
+		return -ENOMEM;
+	test->priv = m;		/* for kind_material_exit(), which comes in any case */
 	m->pdev = platform_device_register_simple("nursery_kunit", PLATFORM_DEVID_AUTO, NULL, 0);
-	KUNIT_ASSERT_FALSE(test, IS_ERR(m->pdev));
+	if (IS_ERR(m->pdev))
+		return PTR_ERR(m->pdev);
 	m->dev = &m->pdev->dev;
 	err = dma_coerce_mask_and_coherent(m->dev, DMA_BIT_MASK(32));
+	if (err)
+		return err;
 	for (i = 0; i < KIND_PAGES; i++) {
 		m->pages[i] = alloc_page(GFP_KERNEL | GFP_DMA32);
 		all &= !!m->pages[i];
@@ -144,13 +153,9 @@ struct kind_material *kind_material(struct kunit *test)
 	m->dir = DMA_BIDIRECTIONAL;
 	m->gfp = GFP_KERNEL;
 	m->dmabuf = exported(m);
-	if (err || !all || !m->page || !m->memory || !m->pool || !m->dmabuf ||
-	    sg_alloc_table_from_pages(&m->table, m->pages, KIND_PAGES, 0, KIND_SIZE, GFP_KERNEL)) {
-		kind_material_free(m);
-		KUNIT_FAIL(test, "cannot have what the kinds are made of");
-		return NULL;
-	}
-	return m;
+	if (!all || !m->page || !m->memory || !m->pool || !m->dmabuf)
+		return -ENOMEM;
+	return sg_alloc_table_from_pages(&m->table, m->pages, KIND_PAGES, 0, KIND_SIZE, GFP_KERNEL);
 }
 
 unsigned int device_refs(const struct device *dev)

@@ -45,9 +45,9 @@ struct kind {
 extern const struct kind kinds[];
 extern const unsigned int nr_kinds;
 
-/* Skips the test in a kernel without DMA. */
-struct kind_material *kind_material(struct kunit *test);
-void kind_material_free(struct kind_material *m);
+/* For a suite: test->priv is a struct kind_material. Skips in a kernel without DMA. */
+int kind_material_init(struct kunit *test);
+void kind_material_exit(struct kunit *test);
 
 /* How often the device is referred to: each buffer does. */
 unsigned int device_refs(const struct device *dev);
