@@ -70,8 +70,15 @@ enum verdict {
 	UNSTOPPED,		/* it may still use them */
 };
 
-/* They are over. The buffers may be gone afterwards, and the records. Context: Any. */
-static void drop(struct hlist_head *taken, enum verdict verdict)
+/*
+ * They are over, of a child of @n. The buffers may be gone afterwards, and the records.
+ *
+ * The join of @n asks once more, or has the last answer: it knows what is to be done with
+ * buffers of its own. Who has lent others cannot ask, and may be joined before that.
+ *
+ * Context: Any.
+ */
+static void drop(struct hlist_head *taken, const struct nursery *n, enum verdict verdict)
 {
 	struct nursery_loan *loan;
 	struct hlist_node *next;
@@ -83,7 +90,7 @@ static void drop(struct hlist_head *taken, enum verdict verdict)
 		raw_spin_lock_irqsave(&buf->lock, flags);
 		loan->buf = NULL;
 		buf->stays |= verdict != COMPLETED;
-		buf->unsafe |= verdict == UNSTOPPED;
+		buf->unsafe |= verdict == UNSTOPPED && buf->nursery != n;
 		if (!--buf->nr_loans && buf->returned)
 			complete(buf->returned);
 		raw_spin_unlock_irqrestore(&buf->lock, flags);
@@ -97,13 +104,14 @@ static void drop(struct hlist_head *taken, enum verdict verdict)
  */
 void nursery_loans_end(const struct nursery *n, struct nursery_child *c)
 {
+	int state = atomic_read(&c->state);
 	enum verdict verdict = COMPLETED;
 	HLIST_HEAD(taken);
 
-	if (unlikely(atomic_read(&c->state) & CHILD_ABANDONED))
-		verdict = atomic64_read(&n->state) & NURSERY_UNSTOPPED ? UNSTOPPED : ABANDONED;
+	if (unlikely(state & CHILD_ABANDONED))
+		verdict = state & CHILD_UNSTOPPED ? UNSTOPPED : ABANDONED;
 	take(c, NULL, &taken);
-	drop(&taken, verdict);
+	drop(&taken, n, verdict);
 }
 
 /**
@@ -165,7 +173,8 @@ EXPORT_SYMBOL_GPL(nursery_dma_lend_also);
  * do, are not lent at all: the join waits for all children anyway.
  *
  * The child may be one of another nursery: then the join of the buffer's waits for it, too,
- * when it comes to the buffer, and it must not in turn wait for that.
+ * when it comes to the buffer, and it must not in turn wait for that. If the child is abandoned
+ * there, and its hardware could not be stopped, the buffer goes to quarantine.
  *
  * Context: Any, hard interrupts included, while the child cannot finish.
  * Return: 0; -EBUSY: it is lent already; -ESHUTDOWN: somebody waits to release it.
@@ -191,7 +200,7 @@ void nursery_dma_return(struct nursery_dma *buf, struct nursery_child *child)
 	HLIST_HEAD(taken);
 
 	take(child, buf, &taken);
-	drop(&taken, COMPLETED);
+	drop(&taken, NULL, COMPLETED);
 }
 EXPORT_SYMBOL_GPL(nursery_dma_return);
 

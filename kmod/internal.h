@@ -153,6 +153,7 @@ enum nursery_child_state {
 	CHILD_TOLD	= BIT(13),	/* has been run again, or will be, to see the cancel */
 	CHILD_ASIDE	= BIT(14),	/* parked, in nursery->spared; nursery->lock */
 	CHILD_ABANDONED	= BIT(15),	/* completed in the hardware's stead; DONE, too */
+	CHILD_UNSTOPPED	= CHILD_ASIDE,	/* ... ENDING: which could not be stopped */
 	CHILD_BORROWS	= BIT(16),	/* it may have loans: see dma_lend.c */
 	CHILD_SHIELD	= BIT(17),	/* one of them ... */
 	CHILD_SHIELDS	= 0xff * CHILD_SHIELD,	/* ... of so many at most */
@@ -586,6 +587,7 @@ bool nursery_is_stuck(struct nursery *n, s64 *state);
 void nursery_abandon(struct nursery *n);
 void nursery_child_abandon(struct nursery *n, struct nursery_child *c);
 bool nursery_has_stopped(struct nursery *n);
+void nursery_set_unstopped(struct nursery *n);
 
 /*
  * quarantine.c: resources of one nursery that are not released, the last that was

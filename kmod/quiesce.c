@@ -287,11 +287,14 @@ bool nursery_is_stuck(struct nursery *n, s64 *state)
 /*
  * Complete a child in the hardware's stead, unless somebody has completed it.
  *
+ * @answer: that of the quiesce function
+ *
  * Context: nursery->lock held, and dropped here; the child has not finished.
  */
-static void abandon(struct nursery *n, struct nursery_child *c)
+static void abandon(struct nursery *n, struct nursery_child *c, int answer)
 	__releases(&n->lock)
 {
+	const int how = CHILD_ABANDONED | (answer ? CHILD_UNSTOPPED : 0);
 	int old = atomic_read(&c->state);
 	bool end;
 
@@ -302,7 +305,7 @@ static void abandon(struct nursery *n, struct nursery_child *c)
 			return;
 		}
 	} while (!atomic_try_cmpxchg(&c->state, &old,
-				     (old - CHILD_EXTERNAL + CHILD_ENDING) | CHILD_ABANDONED));
+				     (old - CHILD_EXTERNAL + CHILD_ENDING) | how));
 	WRITE_ONCE(c->result, -ETIMEDOUT);
 	end = nursery_child_unpin(n, c);
 	raw_spin_unlock_irq(&n->lock);
@@ -327,16 +330,16 @@ static struct nursery_child *first_external(struct nursery *n)
  */
 void nursery_abandon(struct nursery *n)
 {
-	s64 answer = NURSERY_ASKED | (ask(n) ? NURSERY_UNSTOPPED : 0);
 	struct nursery_child *c;
+	int answer = ask(n);
 
-	atomic64_or(answer, &n->state);
+	atomic64_or(NURSERY_ASKED | (answer ? NURSERY_UNSTOPPED : 0), &n->state);
 	for (;;) {
 		raw_spin_lock_irq(&n->lock);
 		c = first_external(n);
 		if (!c)
 			break;
-		abandon(n, c);
+		abandon(n, c, answer);
 	}
 	raw_spin_unlock_irq(&n->lock);
 }
@@ -350,34 +353,44 @@ void nursery_abandon(struct nursery *n)
  */
 void nursery_child_abandon(struct nursery *n, struct nursery_child *c)
 {
-	ask(n);
+	int answer = ask(n);
+
 	raw_spin_lock_irq(&n->lock);
-	abandon(n, c);
+	abandon(n, c, answer);
 	nursery_uncount(n, 1);
 }
 
 /*
- * No child is left: may what the nursery owns be released?
+ * Hardware may still use buffers of @n: so it may what is above, which may have lent its
+ * own, or be what those of @n are made of.
  *
- * If not, this also holds for what is above, which may have lent its buffers.
+ * Context: Process context; the joiner, who has closed the nursery.
+ */
+void nursery_set_unstopped(struct nursery *n)
+{
+	struct nursery *up = nursery_up(n);
+
+	/* For deferred actions that release a buffer. */
+	atomic64_or(NURSERY_UNSTOPPED, &n->state);
+	/* Read by its joiner, who comes after us. */
+	if (up)
+		atomic64_or(NURSERY_UNSTOPPED, &up->state);
+}
+
+/*
+ * No child is left: may what the nursery owns be released?
  *
  * Context: Process context, may sleep; the joiner, who has closed the nursery.
  */
 bool nursery_has_stopped(struct nursery *n)
 {
 	s64 state = atomic64_read(&n->state);
-	struct nursery *up;
 
 	if ((state & (NURSERY_QUIESCES | NURSERY_ASKED)) == NURSERY_QUIESCES &&
 	    (state & (NURSERY_CANCELLED | NURSERY_UNSURE) || n->error) && ask(n))
 		state |= NURSERY_UNSTOPPED;
 	if (likely(!(state & NURSERY_UNSTOPPED)))
 		return true;
-	/* For deferred actions that release a buffer. */
-	atomic64_or(NURSERY_UNSTOPPED, &n->state);
-	/* Read by its joiner, who comes after us. */
-	up = nursery_up(n);
-	if (up)
-		atomic64_or(NURSERY_UNSTOPPED, &up->state);
+	nursery_set_unstopped(n);
 	return false;
 }

@@ -81,8 +81,10 @@ void nursery_release_all(struct nursery *n, bool stopped)
 		raw_spin_lock_irq(&n->lock);
 		n->resources = r->next;
 		raw_spin_unlock_irq(&n->lock);
-		if (!nursery_dma_is_safe(r))
+		if (unlikely(!nursery_dma_is_safe(r)) && stopped) {
+			nursery_set_unstopped(n);
 			stopped = false;
+		}
 		if (unlikely(!stopped) && nursery_withhold(n, &withheld, r))
 			continue;
 		trace_nursery_release(n, r);

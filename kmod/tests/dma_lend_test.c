@@ -383,28 +383,82 @@ static void i9_buffer_of_an_abandoned_child_stays(struct kunit *test)
 	}
 }
 
+/* A nursery that has borrowed a buffer for a child that its hardware does not complete. */
+struct stranger {
+	struct nursery	nursery;
+	struct borrower	b;
+	int		answer;		/* has the hardware stopped? */
+};
+
+static void borrow_and_cancel(struct kunit *test, struct stranger *s, struct nursery_dma *buf)
+{
+	nursery_init(&s->nursery, NULL);
+	s->answer = -EIO;
+	nursery_set_quiesce(&s->nursery, stop, &s->answer);
+	borrower_init(&s->b, buf, NULL);
+	nursery_child_init(&s->b.child, NULL, NULL);
+	KUNIT_EXPECT_EQ(test, nursery_child_begin(&s->nursery, &s->b.child), 0);
+	KUNIT_EXPECT_EQ(test, nursery_dma_lend(buf, &s->b.child), 0);
+	nursery_cancel(&s->nursery, 0);
+}
+
 /* ... of a stranger: who owns the buffer has nothing to ask, and withholds it. */
 static void i9_buffer_of_a_strangers_abandoned_child_is_withheld(struct kunit *test)
 {
+	struct stranger *s = NEW(test, struct stranger, 1);
 	struct kind_material *m = test->priv;
-	struct nursery owner, stranger;
-	int answer = -EIO;
-	struct borrower b;
-	unsigned int base;
+	unsigned int base = device_refs(m->dev);
+	struct nursery owner;
 
-	base = device_refs(m->dev);
 	nursery_init(&owner, NULL);
-	nursery_init(&stranger, NULL);
-	nursery_set_quiesce(&stranger, stop, &answer);
-	borrower_init(&b, coherent(test, &owner, m), NULL);
-	nursery_child_init(&b.child, NULL, NULL);
-	KUNIT_EXPECT_EQ(test, nursery_child_begin(&stranger, &b.child), 0);
-	KUNIT_EXPECT_EQ(test, nursery_dma_lend(b.buf, &b.child), 0);
-	nursery_cancel(&stranger, 0);
-	KUNIT_EXPECT_EQ(test, nursery_join(&stranger), -ETIMEDOUT);
+	borrow_and_cancel(test, s, coherent(test, &owner, m));
+	KUNIT_EXPECT_EQ(test, nursery_join(&s->nursery), -ETIMEDOUT);
 	KUNIT_EXPECT_EQ(test, nursery_join(&owner), 0);
 	KUNIT_EXPECT_GT(test, device_refs(m->dev), base);
 	KUNIT_EXPECT_EQ(test, nursery_dma_release_quarantine(m->dev), 1UL);
+	KUNIT_EXPECT_EQ(test, device_refs(m->dev), base);
+}
+
+/* The stranger would ask again before it releases anything. The owner is not to wait for that. */
+static void i9_buffer_of_a_strangers_child_that_is_joined_alone(struct kunit *test)
+{
+	struct stranger *s = NEW(test, struct stranger, 1);
+	struct kind_material *m = test->priv;
+	unsigned int base = device_refs(m->dev);
+	struct nursery_dma *own;
+	struct nursery owner;
+
+	nursery_init(&owner, NULL);
+	borrow_and_cancel(test, s, coherent(test, &owner, m));
+	own = coherent(test, &s->nursery, m);
+	KUNIT_EXPECT_EQ(test, nursery_dma_lend(own, &s->b.child), 0);
+	KUNIT_EXPECT_EQ(test, nursery_child_join(&s->b.child), -ETIMEDOUT);
+	KUNIT_EXPECT_EQ(test, nursery_join(&owner), 0);
+	KUNIT_EXPECT_GT(test, device_refs(m->dev), base + 1);
+	/* Its own is released: it knows better now. */
+	s->answer = 0;
+	KUNIT_EXPECT_EQ(test, nursery_join(&s->nursery), -ETIMEDOUT);
+	KUNIT_EXPECT_EQ(test, nursery_dma_release_quarantine(m->dev), 1UL);
+	KUNIT_EXPECT_EQ(test, device_refs(m->dev), base);
+}
+
+/* What is above the owner may be what the buffer is made of. */
+static void i9_what_is_above_a_withheld_buffer_is_withheld(struct kunit *test)
+{
+	struct stranger *s = NEW(test, struct stranger, 1);
+	struct nursery above, owner;
+	struct kind_material *m = test->priv;
+	unsigned int base = device_refs(m->dev);
+
+	nursery_init(&above, NULL);
+	coherent(test, &above, m);
+	nursery_init(&owner, &(struct nursery_params){ .outer = &above });
+	borrow_and_cancel(test, s, coherent(test, &owner, m));
+	KUNIT_EXPECT_EQ(test, nursery_join(&s->nursery), -ETIMEDOUT);
+	KUNIT_EXPECT_EQ(test, nursery_join(&owner), 0);
+	KUNIT_EXPECT_EQ(test, nursery_join(&above), 0);
+	KUNIT_EXPECT_GT(test, device_refs(m->dev), base);
+	KUNIT_EXPECT_EQ(test, nursery_dma_release_quarantine(m->dev), 2UL);
 	KUNIT_EXPECT_EQ(test, device_refs(m->dev), base);
 }
 
@@ -494,6 +548,8 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(join_waits_for_the_loans),
 	KUNIT_CASE(i9_buffer_of_an_abandoned_child_stays),
 	KUNIT_CASE(i9_buffer_of_a_strangers_abandoned_child_is_withheld),
+	KUNIT_CASE(i9_buffer_of_a_strangers_child_that_is_joined_alone),
+	KUNIT_CASE(i9_what_is_above_a_withheld_buffer_is_withheld),
 	KUNIT_CASE(released_out_of_its_turn),
 	KUNIT_CASE(release_races_with_the_end),
 	{ }
