@@ -52,7 +52,7 @@ static const struct nursery_dma_kind imported = {
  * nursery_dma_import - map a dma-buf for a device
  * @n: the nursery
  * @dev: the device that will use it; a reference is held until the release
- * @dmabuf: the dma-buf; a reference is taken, and held until then
+ * @dmabuf: the dma-buf; a reference is taken, and held until then: in quarantine as well
  * @dir: which way the data will go
  *
  * The device is to be told the segments of the buffer's @sgt, and there is no address for the

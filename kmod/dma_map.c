@@ -3,9 +3,9 @@
  * Streaming mappings: memory that somebody else has is mapped for a device, and unmapped
  * after the join.
  *
- * The memory stays who it belongs to, and must stay there until then. If it is given
- * to the nursery, too, before it is mapped (nursery_kzalloc(), or nursery_defer() of
- * what frees it), the order of release sees to that.
+ * The memory stays whose it is, and must be there until then, in quarantine as well. If it
+ * is given to the nursery, too, before it is mapped (nursery_kzalloc(), or nursery_defer()
+ * of what frees it), the order of release sees to that.
  */
 #include <linux/dma-mapping.h>
 #include <linux/export.h>
@@ -47,7 +47,10 @@ static const struct nursery_dma_kind page_kind = {
  * @size: in bytes
  * @dir: which way the data will go
  *
- * Unmapped after the join, or by nursery_dma_release().
+ * Unmapped after the join, or by nursery_dma_release(). If the hardware could not be stopped,
+ * the mapping goes to quarantine (nursery_set_quiesce()), and the memory is to stay until
+ * nursery_dma_release_quarantine(), or for ever. It does if @n has had it before, from
+ * nursery_kzalloc(), or to free it by nursery_defer().
  *
  * Context: Process context, may sleep.
  * Return: the buffer, or ERR_PTR: -ENOMEM there is no memory, or it cannot be mapped for

@@ -36,7 +36,10 @@ static const struct nursery_dma_kind pooled = {
  * @size: of the pool's blocks, in bytes
  * @gfp: how to allocate
  *
- * Zeroed. Goes back to the pool after the join, or by nursery_dma_release().
+ * Zeroed. Goes back to the pool after the join, or by nursery_dma_release(). If the hardware
+ * could not be stopped it goes to quarantine (nursery_set_quiesce()), and the pool is to stay
+ * until nursery_dma_release_quarantine(), or for ever: an action of nursery_defer() is not run
+ * then.
  *
  * Context: Process context; sleeps if @gfp allows it.
  * Return: the buffer, or ERR_PTR: -ENOMEM; -ESHUTDOWN @n has been joined; -EINVAL @size

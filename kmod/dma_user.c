@@ -128,8 +128,8 @@ static const struct nursery_dma_kind user_kind = {
  *
  * The device is to be told the segments of the buffer's @sgt; there is no address for the
  * kernel. Unpinned after the join, or by nursery_dma_release(), and marked dirty then
- * if the device could write. Until then the pages count as locked memory of the process,
- * even if it unmaps them, or exits.
+ * if the device could write. Until then, in quarantine as well (nursery_set_quiesce()), the
+ * pages count as locked memory of the process, even if it unmaps them, or exits.
  *
  * The process may touch the memory while the device has it, and see anything there: the
  * driver must be content with whatever the device reads.
