@@ -14,7 +14,9 @@
  * one by one; nursery->hard_at is the first of these, and one of the nursery's events
  * in timer.c. When the timer finds that it has come, it looks for handlers at the nursery's
  * children as a cancel does. The grace of a nursery begins with its cancel, for all of its
- * children, also those that are shielded then.
+ * children, also those that are shielded then; but not for services, which it spares. From
+ * then on nursery->grace says when that is over, and no more how long it is: for handlers that
+ * are put on later, whoever does so, that is the time.
  *
  * But a child is asked before it is forced. Who cancels may have handlers of many children
  * to call, and lose its CPU before it has. As long as there is one that was taken and has
@@ -58,8 +60,10 @@ static void begin(struct nursery_cancel_handler *h, ktime_t due)
 static bool is_due(struct nursery *n, struct nursery_cancel_handler *h)
 {
 	ktime_t now = ktime_get();
+	/* A service is stopped when the others have finished, with a grace of its own. */
+	bool with_all = nursery_cancelled(n) && !child_is_service(h->child);
 
-	begin(h, nursery_cancelled(n) ? n->grace : ktime_add_safe(now, h->due));
+	begin(h, with_all ? n->grace : ktime_add_safe(now, h->due));
 	if (h->due <= now)
 		return true;
 	if (h->due < n->hard_at) {
@@ -297,6 +301,9 @@ EXPORT_SYMBOL_GPL(nursery_on_cancel);
  * @c has none it begins with the cancel of the nursery, or if just @c was cancelled with
  * that (at the latest with this call, or when a shield that kept it from @c goes). It
  * does not begin anew. A grace of 0 is over at once.
+ *
+ * A service is stopped later than its nursery is cancelled, and has a grace of its own then. But
+ * if it puts @fn on in between, it is the nursery's, which may be over.
  *
  * Context: as nursery_on_cancel().
  * Return: 0: registered. -ECANCELED: the child has been cancelled, its grace is

@@ -271,6 +271,7 @@ struct stuck {
 	struct nursery_cancel_handler	hard;
 	struct rendezvous		registered;
 	int				calls;
+	bool				in_hardirq;	/* the call was */
 	int				slept;		/* what nursery_sleep() returned */
 };
 
@@ -279,6 +280,7 @@ static void stop(struct nursery_cancel_handler *h)
 	struct stuck *s = container_of(h, struct stuck, hard);
 
 	s->calls++;
+	s->in_hardirq = in_hardirq();
 	complete(&s->registered.go_on);
 }
 
@@ -321,6 +323,29 @@ static void hard_handler_of_a_function_child(struct kunit *test)
 	}
 	KUNIT_EXPECT_EQ(test, s[0].calls, 1);
 	KUNIT_EXPECT_EQ(test, s[1].calls, 1);
+	KUNIT_EXPECT_EQ(test, err, -EINTR);
+}
+
+/* The grace of its nursery is over long before it is stopped: it has one of its own. */
+static void hard_handler_of_a_service(struct kunit *test)
+{
+	struct device_op *d = new_ops(test, 1);
+	struct stuck *s = NEW(test, struct stuck, 1);
+	int err = 0;
+
+	stuck_init(s, stuck_run);
+	nursery_child_set_service(&s->child);
+	scoped_nursery(n, .name = "served", .grace = NSEC_PER_MSEC, .result = &err) {
+		nursery_spawn(n, &s->child);
+		wait_for_completion(&s->registered.here);
+		op_begin(test, n, d);
+		nursery_cancel(n, -EINTR);
+		wait_for_completion(&d->reset);
+		KUNIT_EXPECT_EQ(test, s->calls, 0);
+	}
+	KUNIT_EXPECT_EQ(test, s->calls, 1);
+	/* By the timer, and not by who stopped it. */
+	KUNIT_EXPECT_TRUE(test, s->in_hardirq);
 	KUNIT_EXPECT_EQ(test, err, -EINTR);
 }
 
@@ -556,6 +581,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(deadline_has_a_grace_too),
 	KUNIT_CASE(grace_is_each_nurserys_own),
 	KUNIT_CASE(hard_handler_of_a_function_child),
+	KUNIT_CASE(hard_handler_of_a_service),
 	KUNIT_CASE(hard_handler_that_is_taken_off_is_not_called),
 	KUNIT_CASE(shield_holds_hard_handlers_back),
 	KUNIT_CASE(child_is_asked_before_it_is_forced),
