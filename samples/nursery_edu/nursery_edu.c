@@ -29,27 +29,8 @@
 #include <linux/nursery_dma.h>
 #include <linux/nursery_op.h>
 #include <linux/pci.h>
-#include <linux/sizes.h>
 
-/* Registers, in BAR 0 */
-#define EDU_ID			0x00
-#define EDU_ID_MAGIC		0x000000ed	/* in the low 16 bits */
-#define EDU_IRQ_STATUS		0x24
-#define EDU_IRQ_ACK		0x64
-#define EDU_DMA_SRC		0x80
-#define EDU_DMA_DST		0x88
-#define EDU_DMA_COUNT		0x90
-#define EDU_DMA_CMD		0x98
-#define EDU_DMA_START		BIT(0)
-#define EDU_DMA_TO_RAM		BIT(1)
-#define EDU_DMA_IRQ		BIT(2)
-
-#define EDU_IRQ_DMA		0x100		/* in EDU_IRQ_STATUS */
-#define EDU_BUFFER		0x40000		/* the device's own, as its DMA engine sees it */
-#define EDU_BUFFER_SIZE		SZ_4K
-/* At most this much at a time: QEMU 7.2 ends if the buffer's last byte is touched. */
-#define EDU_TRANSFER		SZ_2K
-#define EDU_DMA_BITS		28
+#include "nursery_edu.h"
 
 /* A transfer takes a tenth of a second. */
 #define EDU_STOP		(USEC_PER_SEC / 2)
@@ -383,7 +364,7 @@ static int edu_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 }
 
 static const struct pci_device_id edu_ids[] = {
-	{ PCI_DEVICE(0x1234, 0x11e8) },
+	{ PCI_DEVICE(EDU_VENDOR_ID, EDU_DEVICE_ID) },
 	{ }
 };
 MODULE_DEVICE_TABLE(pci, edu_ids);

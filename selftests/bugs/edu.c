@@ -1,22 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * QEMU's edu device: its registers and its interrupt. The transfers are the drivers'.
+ * QEMU's edu device: how its drivers begin, its interrupt, and how a transfer is started. When it
+ * is over, and what that means, is the drivers'.
  */
 #include <linux/dma-mapping.h>
 #include <linux/io.h>
-#include "edu.h"
 
-#define EDU_IRQ_STATUS		0x24
-#define EDU_IRQ_ACK		0x64
-#define EDU_DMA_SRC		0x80
-#define EDU_DMA_DST		0x88
-#define EDU_DMA_COUNT		0x90
-#define EDU_DMA_CMD		0x98
-#define EDU_DMA_START		BIT(0)
-#define EDU_DMA_TO_RAM		BIT(1)
-#define EDU_DMA_IRQ		BIT(2)
-#define EDU_BUFFER		0x40000
-#define EDU_DMA_BITS		28
+#include "edu.h"
 
 /**
  * edu_setup - what every probe() of a driver for it begins with

@@ -7,9 +7,10 @@
 
 #include <linux/interrupt.h>
 #include <linux/pci.h>
-#include <linux/sizes.h>
 
-#define EDU_SIZE	SZ_2K	/* QEMU 7.2 ends if the last byte of its 4 KiB is touched */
+#include "../../samples/nursery_edu/nursery_edu.h"
+
+#define EDU_SIZE	EDU_TRANSFER
 
 void __iomem *edu_setup(struct pci_dev *pdev, irq_handler_t handler, void *data);
 bool edu_interrupted(void __iomem *regs);

@@ -21,28 +21,14 @@
 #include <linux/nursery_dma.h>
 #include <linux/pci.h>
 #include <linux/scatterlist.h>
-#include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
 #include "../../../kmod/compat.h"
+#include "../../../samples/nursery_edu/nursery_edu.h"
 #include "nursery_kinds.h"
 
 NURSERY_IMPORT_NS(DMA_BUF);
-
-#define EDU_IRQ_STATUS		0x24
-#define EDU_IRQ_ACK		0x64
-#define EDU_DMA_SRC		0x80
-#define EDU_DMA_DST		0x88
-#define EDU_DMA_COUNT		0x90
-#define EDU_DMA_CMD		0x98
-#define EDU_DMA_START		BIT(0)	/* stays set until the transfer is over */
-#define EDU_DMA_TO_RAM		BIT(1)
-#define EDU_DMA_IRQ		BIT(2)
-#define EDU_IRQ_DMA		0x100
-#define EDU_BUFFER		0x40000
-#define EDU_TRANSFER		SZ_2K	/* QEMU 7.2 ends if the last byte of its 4 KiB is touched */
-#define EDU_DMA_BITS		28
 
 struct kinds_device {
 	struct pci_dev		*pdev;

@@ -11,8 +11,7 @@
 #include <linux/platform_device.h>
 #include <linux/reboot.h>
 
-#define EDU_DMA_CMD	0x98
-#define EDU_DMA_START	BIT(0)	/* stays set until the transfer is over */
+#include "../../../samples/nursery_edu/nursery_edu.h"
 
 static struct platform_device *watcher;
 
@@ -33,7 +32,7 @@ static void look(const char *when)
 {
 	struct pci_dev *pdev = NULL;
 
-	while ((pdev = pci_get_device(0x1234, 0x11e8, pdev)))
+	while ((pdev = pci_get_device(EDU_VENDOR_ID, EDU_DEVICE_ID, pdev)))
 		look_at(pdev, when);
 }
 

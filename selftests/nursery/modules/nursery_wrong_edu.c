@@ -11,17 +11,8 @@
 #include <linux/iopoll.h>
 #include <linux/module.h>
 #include <linux/pci.h>
-#include <linux/sizes.h>
 
-#define EDU_DMA_SRC		0x80
-#define EDU_DMA_DST		0x88
-#define EDU_DMA_COUNT		0x90
-#define EDU_DMA_CMD		0x98
-#define EDU_DMA_START		BIT(0)	/* stays set until the transfer is over */
-#define EDU_DMA_TO_RAM		BIT(1)
-#define EDU_BUFFER		0x40000
-#define EDU_SIZE		SZ_2K	/* QEMU 7.2 ends if the last byte of its 4 KiB is touched */
-#define EDU_DMA_BITS		28
+#include "../../../samples/nursery_edu/nursery_edu.h"
 
 static bool early = true;
 module_param(early, bool, 0644);
@@ -52,20 +43,20 @@ static int wrong_edu_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	err = dma_set_mask_and_coherent(&pdev->dev, DMA_BIT_MASK(EDU_DMA_BITS));
 	if (err)
 		return err;
-	buf = dma_alloc_coherent(&pdev->dev, EDU_SIZE, &addr, GFP_KERNEL);
+	buf = dma_alloc_coherent(&pdev->dev, EDU_TRANSFER, &addr, GFP_KERNEL);
 	if (!buf)
 		return -ENOMEM;
 	pci_set_master(pdev);
 
 	writel(EDU_BUFFER, regs + EDU_DMA_SRC);
 	writel(addr, regs + EDU_DMA_DST);
-	writel(EDU_SIZE, regs + EDU_DMA_COUNT);
+	writel(EDU_TRANSFER, regs + EDU_DMA_COUNT);
 	writel(EDU_DMA_START | EDU_DMA_TO_RAM, regs + EDU_DMA_CMD);
 
 	if (!early)
 		err = wait_for_transfer(regs);
 	/* The bug, unless the transfer has been waited for. */
-	dma_free_coherent(&pdev->dev, EDU_SIZE, buf, addr);
+	dma_free_coherent(&pdev->dev, EDU_TRANSFER, buf, addr);
 	/* The device stays ours, and may use the bus, until it has done its worst. */
 	if (early)
 		err = wait_for_transfer(regs);
