@@ -177,11 +177,23 @@ second_completion_is_ignored()
 		"child wrong_done $ours is completed at complete_twice.* $ours"
 }
 
-sync_in_the_wrong_direction()
+# The same, if the kernel looks after DMA memory.
+misuse_of_dma()
 {
 	[ -d /sys/kernel/debug/dma-api ] || skip "this kernel has no DMA_API_DEBUG"
-	misuse sync_for_cpu_to_device \
+	misuse "$@"
+}
+
+sync_in_the_wrong_direction()
+{
+	misuse_of_dma sync_for_cpu_to_device \
 		"wrong_use: sync for the CPU of a buffer that the device only reads \(single\)"
+}
+
+sync_of_a_dma_buf_of_others()
+{
+	misuse_of_dma sync_imported \
+		"wrong_use: sync of an imported dma-buf: use dma_buf_begin_cpu_access\(\)"
 }
 
 run_cases nursery_of_zeroes_is_refused nursery_of_poison_is_refused \
@@ -192,4 +204,4 @@ run_cases nursery_of_zeroes_is_refused nursery_of_poison_is_refused \
 	overwritten_child_is_left_alone overwritten_child_is_not_spawned \
 	overwritten_nursery_is_told_by_its_child join_in_atomic_context \
 	outer_nursery_is_joined_first child_returns_with_a_nursery_open \
-	second_completion_is_ignored sync_in_the_wrong_direction
+	second_completion_is_ignored sync_in_the_wrong_direction sync_of_a_dma_buf_of_others

@@ -8,6 +8,8 @@
  */
 #include <linux/completion.h>
 #include <linux/delay.h>
+#include <linux/dma-buf.h>
+#include <linux/fcntl.h>
 #include <linux/module.h>
 #include <linux/nursery.h>
 #include <linux/nursery_dma.h>
@@ -15,6 +17,10 @@
 #include <linux/preempt.h>
 #include <linux/slab.h>
 #include <linux/string.h>
+
+#include "../../../kmod/compat.h"
+
+NURSERY_IMPORT_NS(DMA_BUF);
 
 static char *misuse = "";
 module_param(misuse, charp, 0444);
@@ -400,31 +406,72 @@ static int complete_twice(void)
 	return expect(nursery_join(&nursery), 0) ?: err;
 }
 
-/* The device only reads: what should it have written? */
-static int sync_for_cpu_to_device(void)
+/* Call @fn with the nursery open, for a device. */
+static int with_device(int (*fn)(struct device *dev))
 {
 	struct platform_device *pdev;
-	int err = -ENOMEM;
-	void *data;
+	int err;
 
 	pdev = platform_device_register_simple("wrong_use", PLATFORM_DEVID_NONE, NULL, 0);
 	if (IS_ERR(pdev))
 		return PTR_ERR(pdev);
 	nursery_init(&nursery, &wrong_params);
-	data = nursery_kzalloc(&nursery, 100, GFP_KERNEL);
-	if (data) {
-		struct nursery_dma *buf = nursery_dma_map_single(&nursery, &pdev->dev, data, 100,
-								 DMA_TO_DEVICE);
-
-		err = PTR_ERR_OR_ZERO(buf);
-		if (!err) {
-			nursery_dma_sync_for_device(buf);
-			nursery_dma_sync_for_cpu(buf);
-		}
-	}
+	err = fn(&pdev->dev);
 	err = expect(nursery_join(&nursery), 0) ?: err;
 	platform_device_unregister(pdev);
 	return err;
+}
+
+/* The device only reads: what should it have written? */
+static int sync_to_device_for_cpu(struct device *dev)
+{
+	void *data = nursery_kzalloc(&nursery, 100, GFP_KERNEL);
+	struct nursery_dma *buf;
+
+	if (!data)
+		return -ENOMEM;
+	buf = nursery_dma_map_single(&nursery, dev, data, 100, DMA_TO_DEVICE);
+	if (IS_ERR(buf))
+		return PTR_ERR(buf);
+	nursery_dma_sync_for_device(buf);
+	nursery_dma_sync_for_cpu(buf);
+	return 0;
+}
+
+static int sync_for_cpu_to_device(void)
+{
+	return with_device(sync_to_device_for_cpu);
+}
+
+#if IS_ENABLED(CONFIG_DMA_SHARED_BUFFER)
+/* The dma-buf's exporter would have to be asked, and may say no. */
+static int sync_imported_for_cpu(struct device *dev)
+{
+	struct nursery_dma *buf;
+	struct dma_buf *dmabuf;
+
+	buf = nursery_dma_alloc_shareable(&nursery, dev, PAGE_SIZE, DMA_BIDIRECTIONAL, GFP_KERNEL);
+	if (IS_ERR(buf))
+		return PTR_ERR(buf);
+	dmabuf = nursery_dma_export(buf, O_RDWR);
+	if (IS_ERR(dmabuf))
+		return PTR_ERR(dmabuf);
+	buf = nursery_dma_import(&nursery, dev, dmabuf, DMA_BIDIRECTIONAL);
+	if (!IS_ERR(buf))
+		nursery_dma_sync_for_cpu(buf);
+	dma_buf_put(dmabuf);
+	return PTR_ERR_OR_ZERO(buf);
+}
+#else
+static int sync_imported_for_cpu(struct device *dev)
+{
+	return -EOPNOTSUPP;
+}
+#endif
+
+static int sync_imported(void)
+{
+	return with_device(sync_imported_for_cpu);
 }
 
 #define MISUSE(fn)	{ #fn, fn }
@@ -451,6 +498,7 @@ static const struct {
 	MISUSE(return_with_nursery_open),
 	MISUSE(complete_twice),
 	MISUSE(sync_for_cpu_to_device),
+	MISUSE(sync_imported),
 };
 
 static int __init wrong_use_start(void)
