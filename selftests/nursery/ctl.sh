@@ -173,7 +173,7 @@ help()
 	local command
 
 	start
-	for command in '' run edu-copy tree list cancel quarantine; do
+	for command in '' run edu-copy nvme-read tree list cancel quarantine; do
 		# shellcheck disable=SC2086 # none is no argument
 		expect 0 nurseryctl $command --help
 		[[ $(<stdout) == "Usage: nurseryctl"* ]] || fail "$command --help: no usage"
