@@ -193,6 +193,8 @@ bad_arguments()
 	expect_error 2 '--deadline' nurseryctl run --deadline never sleep:1s
 	expect_error 2 'value' nurseryctl run sleep:1s --deadline
 	expect_error 2 '--buffer' nurseryctl run --buffer much sleep:1s
+	expect_error 2 '--buffer' nurseryctl run --buffer 1s sleep:1s
+	expect_error 2 '--buffer' nurseryctl run --buffer EIO sleep:1s
 	expect_error 2 'two files' nurseryctl edu-copy
 	expect_error 2 'two files' nurseryctl edu-copy a
 	expect_error 2 'two files' nurseryctl edu-copy a b c
@@ -201,8 +203,14 @@ bad_arguments()
 	expect_error 2 'extra' nurseryctl quarantine extra
 	expect_error 2 'no id' nurseryctl cancel
 	expect_error 2 'not an id' nurseryctl cancel first
+	expect_error 2 'not an id' nurseryctl cancel 0
+	expect_error 2 'not an id' nurseryctl cancel 1 EIO
+	expect_error 2 'not an id' nurseryctl cancel 1 2K
 	expect_error 2 'not an id' nurseryctl cancel -- -1
 	expect_error 2 '--cause' nurseryctl cancel --cause EWHAT 1
+	expect_error 2 '--cause' nurseryctl cancel --cause 1K 1
+	expect_error 2 '--offset' nurseryctl nvme-read --offset 1ms
+	expect_error 2 '--length' nurseryctl nvme-read --length EIO
 }
 
 bad_operations()

@@ -33,7 +33,7 @@ static int cancel_one(int fd, const char *id, int cause, struct json_object *don
 	__u64 number;
 	int err;
 
-	parse_number(id, &number);
+	parse_id(id, &number);
 	err = device_cancel(fd, number, cause);
 	switch (err) {
 	case 0:
@@ -74,7 +74,7 @@ static int cancel_main(int argc, char **argv)
 	if (optind == argc)
 		die(EXIT_USAGE, "no id given; nurseryctl tree shows them");
 	for (i = optind; i < argc; i++)
-		if (parse_number(argv[i], &id) || !id)
+		if (parse_id(argv[i], &id))
 			die(EXIT_USAGE, "%s: not an id; nurseryctl tree shows them", argv[i]);
 
 	fd = device_open(&info);

@@ -6,7 +6,6 @@
  * that says what to do; what depends on the caller comes back as a negative
  * errno. The file is opened with O_NONBLOCK, to be waited for with poll().
  */
-#include <ctype.h>
 #include <fcntl.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -146,15 +145,6 @@ static void *fetch(int fd, unsigned long request, __u32 flags, size_t size, __u3
 	}
 	*nr = list.nr < room ? list.nr : room;
 	return array;
-}
-
-/* A name may hold what a process called itself: nothing for a terminal. */
-static void make_printable(char *text, size_t size)
-{
-	text[size - 1] = '\0';
-	for (; *text; text++)
-		if ((unsigned char)*text > 126 || !isprint((unsigned char)*text))
-			*text = '?';
 }
 
 /* The caller frees what these two return. */

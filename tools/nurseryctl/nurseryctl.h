@@ -52,12 +52,15 @@ void print_json_to(FILE *file, struct json_object *object);
 
 /* parse.c: text to numbers and back */
 int parse_number(const char *text, __u64 *value);
+int parse_size(const char *text, __u64 *bytes);
+int parse_id(const char *text, __u64 *id);
 int parse_duration(const char *text, __u64 *ns);
 int parse_errno(const char *text, int *err);
 void parse_operation(const char *text, struct nursery_spawn *spawn);
 const char *errno_name(int err);
 const char *format_duration(__u64 ns, char *text, size_t size);
 const char *plural(__u64 nr);
+void make_printable(char *text, size_t size);
 
 /* device.c: /dev/nursery */
 __u64 now_ns(void);

@@ -351,7 +351,7 @@ static int nvme_read_main(int argc, char **argv)
 	int c, code;
 
 	while ((c = next_option(argc, argv, options)) != -1) {
-		if (parse_number(optarg, c == 'o' ? &r.from : &length))
+		if (parse_size(optarg, c == 'o' ? &r.from : &length))
 			die(EXIT_USAGE, "--%s %s: not a size; give it like 4096, 64K or 1M",
 			    c == 'o' ? "offset" : "length", optarg);
 		if (c == 'l' && !length)

@@ -91,6 +91,28 @@ int parse_number(const char *text, __u64 *value)
 	return 0;
 }
 
+/* A size in bytes, with its unit or without. */
+int parse_size(const char *text, __u64 *bytes)
+{
+	const struct unit *unit;
+	int err = parse_with_unit(text, bytes, &unit);
+
+	if (err)
+		return err;
+	return unit && unit->time ? -EINVAL : 0;
+}
+
+/* An id is just a number, and never 0. */
+int parse_id(const char *text, __u64 *id)
+{
+	const struct unit *unit;
+	int err = parse_with_unit(text, id, &unit);
+
+	if (err)
+		return err;
+	return unit || !*id ? -EINVAL : 0;
+}
+
 /* A time with its unit. */
 int parse_duration(const char *text, __u64 *ns)
 {
@@ -107,7 +129,10 @@ int parse_errno(const char *text, int *err)
 {
 	__u64 value;
 
-	if (parse_number(text, &value) || !value || value > MAX_ERRNO)
+	*err = errno_number(text);
+	if (*err)
+		return 0;
+	if (parse_id(text, &value) || value > MAX_ERRNO)
 		return -EINVAL;
 	*err = value;
 	return 0;
@@ -164,4 +189,13 @@ const char *format_duration(__u64 ns, char *text, size_t size)
 const char *plural(__u64 nr)
 {
 	return nr == 1 ? "" : "s";
+}
+
+/* A name may hold what a process called itself: nothing for a terminal. */
+void make_printable(char *text, size_t size)
+{
+	text[size - 1] = '\0';
+	for (; *text; text++)
+		if ((unsigned char)*text > 126 || !isprint((unsigned char)*text))
+			*text = '?';
 }

@@ -48,6 +48,7 @@ static bool parse(char *line, struct record *r)
 	int name = 0;
 
 	line[strcspn(line, "\n")] = '\0';
+	make_printable(line, strlen(line) + 1);
 	if (sscanf(line, "%63s %llu %llu %lld%n", r->device, &r->buffers, &r->bytes, &r->since,
 		   &name) != 4 || line[name] != ' ')
 		return false;

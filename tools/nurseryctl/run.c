@@ -320,7 +320,7 @@ static int run_main(int argc, char **argv)
 		if (c == 'd' && parse_duration(optarg, &deadline))
 			die(EXIT_USAGE, "--deadline %s: not a time; give it like 500ms, 5s or 1m",
 			    optarg);
-		if (c == 'b' && parse_number(optarg, &size))
+		if (c == 'b' && parse_size(optarg, &size))
 			die(EXIT_USAGE, "--buffer %s: not a size; give it like 4096, 64K or 1M",
 			    optarg);
 		if (c == 'd')
