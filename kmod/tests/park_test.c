@@ -588,23 +588,23 @@ static void many_park_and_run_again(struct kunit *test)
 	struct parker *many = vzalloc(array_size(MANY, sizeof(*many)));
 	unsigned int i, wrong = 0;
 	struct rnd_state random;
+	int err = -1;
 
 	KUNIT_ASSERT_NOT_NULL(test, many);
 	prandom_seed_state(&random, 1);
-	scoped_nursery(n) {
+	scoped_nursery(n, .result = &err) {
 		for (i = 0; i < MANY; i++) {
+			/* Not 0: that would be a park until it is unparked. */
 			parker_init(&many[i], 1,
-				    prandom_u32_state(&random) % (16 * NSEC_PER_MSEC));
+				    1 + prandom_u32_state(&random) % (16 * NSEC_PER_MSEC));
 			nursery_spawn_delayed(n, &many[i].child,
 					      prandom_u32_state(&random) % (16 * NSEC_PER_MSEC));
-			/* A delay of 0 is a park until it is unparked. */
-			if (!many[i].delay)
-				many[i].parks = 0;
 			cond_resched();
 		}
 	}
+	KUNIT_EXPECT_EQ(test, err, 0);
 	for (i = 0; i < MANY; i++)
-		wrong += many[i].runs != many[i].parks + 1 || atomic_read(&many[i].dones) != 1;
+		wrong += many[i].runs != 2 || atomic_read(&many[i].dones) != 1;
 	KUNIT_EXPECT_EQ(test, wrong, 0);
 	vfree(many);
 }
