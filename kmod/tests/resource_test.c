@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What a scope owns: released after the join, in LIFO order (I2). */
-#include <linux/dma-mapping.h>
-#include <linux/nursery_dma.h>
+/* What a scope owns: released after the join, in LIFO order (I2). For buffers see dma_test.c. */
+#include <linux/device.h>
 #include <linux/nursery_op.h>
-#include <linux/platform_device.h>
 #include <linux/slab.h>
 
 #include "util.h"
@@ -196,70 +194,6 @@ static void kzalloc_refuses_and_keeps_nothing(struct kunit *test)
 	KUNIT_EXPECT_NULL(test, nursery_kzalloc(&n, 8, GFP_KERNEL));
 }
 
-static struct platform_device *dma_device(struct kunit *test)
-{
-	struct platform_device *pdev;
-
-	if (!IS_ENABLED(CONFIG_HAS_DMA))
-		kunit_skip(test, "this kernel has no DMA");
-	pdev = platform_device_register_simple("nursery_kunit", -1, NULL, 0);
-	KUNIT_ASSERT_FALSE(test, IS_ERR(pdev));
-	KUNIT_ASSERT_EQ(test, dma_coerce_mask_and_coherent(&pdev->dev, DMA_BIT_MASK(32)), 0);
-	return pdev;
-}
-
-/* Deferred between two buffers, it sees whether they are still there. */
-struct witness {
-	struct nursery_dma *before, *after;
-	char first;
-};
-
-static void look(void *data)
-{
-	struct witness *w = data;
-
-	w->first = *(char *)w->before->cpu;	/* KASAN: it must still be there */
-}
-
-static void i2_dma_buffers_take_part_in_the_order(struct kunit *test)
-{
-	struct platform_device *pdev = dma_device(test);
-	struct witness w = { };
-	int i;
-
-	scoped_nursery(n, .name = "dma") {
-		w.before = nursery_dma_alloc(n, &pdev->dev, 4096, GFP_KERNEL);
-		KUNIT_EXPECT_FALSE(test, IS_ERR(w.before));
-		KUNIT_EXPECT_EQ(test, nursery_defer(n, look, &w), 0);
-		w.after = nursery_dma_alloc(n, &pdev->dev, 100, GFP_KERNEL);
-		KUNIT_EXPECT_FALSE(test, IS_ERR(w.after));
-		if (IS_ERR(w.before) || IS_ERR(w.after))
-			break;
-		KUNIT_EXPECT_EQ(test, w.before->size, (size_t)4096);
-		for (i = 0; i < 4096 && !((char *)w.before->cpu)[i]; i++)
-			;
-		KUNIT_EXPECT_EQ(test, i, 4096);
-		memset(w.before->cpu, 0x77, 4096);
-	}
-	KUNIT_EXPECT_EQ(test, w.first, 0x77);
-	platform_device_unregister(pdev);
-}
-
-static void dma_alloc_refuses_and_keeps_nothing(struct kunit *test)
-{
-	struct platform_device *pdev = dma_device(test);
-	struct nursery_dma *buf;
-	struct nursery n;
-
-	nursery_init(&n, NULL);
-	buf = nursery_dma_alloc(&n, &pdev->dev, 0, GFP_KERNEL);
-	KUNIT_EXPECT_EQ(test, PTR_ERR_OR_ZERO(buf), -EINVAL);
-	nursery_join(&n);
-	buf = nursery_dma_alloc(&n, &pdev->dev, 4096, GFP_KERNEL);
-	KUNIT_EXPECT_EQ(test, PTR_ERR_OR_ZERO(buf), -ESHUTDOWN);
-	platform_device_unregister(pdev);
-}
-
 /* A resource that only counts its release. */
 struct counted {
 	struct nursery_resource resource;
@@ -361,8 +295,6 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(refused_after_the_join),
 	KUNIT_CASE(i2_memory_takes_part_in_the_order),
 	KUNIT_CASE(kzalloc_refuses_and_keeps_nothing),
-	KUNIT_CASE(i2_dma_buffers_take_part_in_the_order),
-	KUNIT_CASE(dma_alloc_refuses_and_keeps_nothing),
 	KUNIT_CASE(a_type_of_ones_own),
 	KUNIT_CASE(i2_device_references_take_part_in_the_order),
 	KUNIT_CASE(operation_is_a_resource),
