@@ -2,11 +2,12 @@
 /*
  * R2: a way out that forgets what is still running.
  *
+ * remove() of many a driver in 2023: CVE-2023-1855 (xgene-hwmon), CVE-2023-1989 (btsdio),
+ * CVE-2023-1990 (st-nci), CVE-2023-33203 (emac), CVE-2023-3141 (r592), CVE-2023-35824 (dm1105),
+ * CVE-2023-35828 (renesas_usb3), CVE-2023-35829 (rkvdec). On other ways out, or of a timer:
  * CVE-2024-38630 (cpu5wdt), CVE-2026-23281 (libertas), CVE-2024-39495 (greybus),
  * CVE-2024-50061 (i3c-master-cdns), CVE-2024-50059 (ntb_hw_switchtec), CVE-2022-48788
- * (nvme-rdma), and remove() of many a driver in 2023: CVE-2023-1855 (xgene-hwmon),
- * CVE-2023-1989 (btsdio), CVE-2023-1990 (st-nci), CVE-2023-33203 (emac), CVE-2023-3141 (r592),
- * CVE-2023-35824 (dm1105), CVE-2023-35828 (renesas_usb3), CVE-2023-35829 (rkvdec).
+ * (nvme-rdma).
  *
  * An interrupt has queued a work. remove() does not think of it, and when it has returned
  * the driver core frees what probe() had allocated. The window is as long as the work.

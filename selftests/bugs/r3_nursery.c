@@ -3,6 +3,7 @@
  * R3 on a nursery: see r3_raw.c for the story.
  *
  * The waiter joins. It goes on when foo_decrypt() has returned, not when it has come to some line.
+ * A joiner would also run what no worker has come for; this one only waits, as the other half does.
  */
 #include <linux/nursery.h>
 #include <linux/slab.h>
@@ -25,11 +26,12 @@ static int foo_decrypt(struct nursery_child *c)
 
 static int foo_probe(struct device *dev)
 {
+	const struct nursery_params params = { .name = "foo", .flags = NURSERY_NO_HELP };
 	struct foo *foo = kzalloc(sizeof(*foo), GFP_KERNEL);
 
 	if (!foo)
 		return -ENOMEM;
-	nursery_init(&foo->nursery, NULL);
+	nursery_init(&foo->nursery, &params);
 	nursery_child_init(&foo->decrypt, foo_decrypt, NULL);
 	foo->nr_pending++;
 	nursery_spawn(&foo->nursery, &foo->decrypt);

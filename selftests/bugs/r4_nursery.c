@@ -17,6 +17,7 @@ struct foo_reset {
 
 static int foo_reset_work(struct nursery_child *c)
 {
+	nursery_child_ready(c);
 	bug_window();
 	return 0;
 }
@@ -31,7 +32,7 @@ static int foo_reset(struct device *dev)
 	scoped_nursery(n, .name = "foo reset", .timeout = ms_to_ktime(FOO_PATIENCE_MS),
 		       .result = &err) {
 		nursery_child_init(&reset->work, foo_reset_work, NULL);
-		nursery_spawn(n, &reset->work);
+		nursery_start(n, &reset->work);		/* not to miss the window */
 	}
 	kfree(reset);
 	return err;

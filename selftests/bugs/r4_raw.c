@@ -5,9 +5,9 @@
  * CVE-2024-26974 (QAT: adf_aer) and CVE-2024-39493 (the fix for it, which was wrong, too).
  *
  * A device is reset by a work, and the caller waits for so long and no longer. Then it
- * frees the request and tells of an error. The work comes to its end all the same, and
- * completes a completion in memory that is something else by now. The window is as
- * long as the reset takes longer than expected.
+ * frees the request and tells of an error. The work comes to its end all the same, looks
+ * whether somebody waits for it, and completes a completion, in memory that is something else by
+ * now. The window is as long as the reset takes longer than expected.
  *
  * In a nursery the end of the time is a cancel, and not the end of the wait: the join returns
  * -ETIMEDOUT, and it does so when the child has ended.
@@ -22,15 +22,21 @@
 
 struct foo_reset {
 	struct work_struct	work;
+	struct completion	begun;		/* not to miss the window */
 	struct completion	done;
+	bool			waited_for;	/* or else the work frees it */
 };
 
 static void foo_reset_work(struct work_struct *work)
 {
 	struct foo_reset *reset = container_of(work, struct foo_reset, work);
 
+	complete(&reset->begun);
 	bug_window();
-	complete(&reset->done);
+	if (reset->waited_for)
+		complete(&reset->done);
+	else
+		kfree(reset);
 }
 
 static int foo_reset(struct device *dev)
@@ -41,8 +47,11 @@ static int foo_reset(struct device *dev)
 	if (!reset)
 		return -ENOMEM;
 	INIT_WORK(&reset->work, foo_reset_work);
+	init_completion(&reset->begun);
 	init_completion(&reset->done);
+	reset->waited_for = true;
 	schedule_work(&reset->work);
+	wait_for_completion(&reset->begun);
 	if (!wait_for_completion_timeout(&reset->done, msecs_to_jiffies(FOO_PATIENCE_MS)))
 		err = -ETIMEDOUT;
 	kfree(reset);

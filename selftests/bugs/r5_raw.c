@@ -2,8 +2,9 @@
 /*
  * R5: a buffer that is freed while the device writes to it.
  *
- * CVE-2026-31485 (spi-fsl-lpspi), CVE-2026-46301 (spi-topcliff-pch); the same in
- * interrupt context: fastrpc, and CVE-2024-43856 (dmam_free_coherent()).
+ * CVE-2026-46301 (spi-topcliff-pch), and CVE-2026-31485 (spi-fsl-lpspi: its DMA channels). Of
+ * the same rule, but in other places: fastrpc frees in interrupt context, and CVE-2024-43856
+ * (dmam_free_coherent()) is about a buffer that is freed before the record of it.
  *
  * There is always a transfer under way: the interrupt starts the next one. remove() frees
  * the buffer, and then stops the controller, which waits for the last of them. Each line is

@@ -2,7 +2,8 @@
 /*
  * R6 on a nursery: see r6_raw.c for the story.
  *
- * What lives as long as the module is a nursery, too, and its end is a join.
+ * What lives as long as the module is a nursery, too, and its end is a join. The joiner only waits,
+ * so it is a worker that returns from the module.
  */
 #include <linux/nursery.h>
 #include "bug.h"
@@ -28,7 +29,9 @@ static struct nursery_child work;
 
 static int __init foo_start(void)
 {
-	nursery_init(&nursery, NULL);
+	const struct nursery_params params = { .name = "foo", .flags = NURSERY_NO_HELP };
+
+	nursery_init(&nursery, &params);
 	nursery_child_init(&work, foo_work, NULL);
 	return 0;
 }

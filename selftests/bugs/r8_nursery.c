@@ -2,7 +2,8 @@
 /*
  * R8 on a nursery: see r8_raw.c for the story.
  *
- * The cancel is under the lock, the join is not.
+ * The cancel is under the lock, the join is not: devm_nursery_init() has it come when remove() has
+ * returned.
  */
 #include <linux/completion.h>
 #include <linux/mutex.h>
@@ -35,12 +36,15 @@ static int foo_reset(struct nursery_child *c)
 
 static int foo_probe(struct device *dev)
 {
-	struct foo *foo = kzalloc(sizeof(*foo), GFP_KERNEL);
+	struct foo *foo = devm_kzalloc(dev, sizeof(*foo), GFP_KERNEL);
+	int err;
 
 	if (!foo)
 		return -ENOMEM;
 	foo->is_up = true;
-	nursery_init(&foo->nursery, NULL);
+	err = devm_nursery_init(dev, &foo->nursery, NULL);
+	if (err)
+		return err;
 	nursery_child_init(&foo->reset, foo_reset, NULL);
 	init_completion(&foo->begun);
 	nursery_spawn(&foo->nursery, &foo->reset);
@@ -57,8 +61,6 @@ static void foo_remove(struct device *dev)
 	foo->is_up = false;
 	nursery_cancel(&foo->nursery, 0);
 	mutex_unlock(&foo_lock);
-	nursery_join(&foo->nursery);
-	kfree(foo);
 }
 
 static struct bug_driver foo_driver = {

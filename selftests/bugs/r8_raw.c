@@ -10,9 +10,9 @@
  * reset has begun to where it has the lock.
  *
  * Of a nursery, the two are two calls. A cancel closes the door and does not
- * wait: it may be made under any lock. The join comes after the unlock; should it
- * not, lockdep says so at the first run, whether or not the two met, as
- * selftests/nursery/lockdep.sh shows.
+ * wait: it may be made under any lock. The join comes after the unlock, and that of a
+ * devm_nursery_init() after remove(). Should a driver join under the lock all the same, lockdep
+ * says so at the first run, whether or not the two met, as selftests/nursery/lockdep.sh shows.
  */
 #include <linux/completion.h>
 #include <linux/mutex.h>
@@ -43,7 +43,7 @@ static void foo_reset(struct work_struct *work)
 
 static int foo_probe(struct device *dev)
 {
-	struct foo *foo = kzalloc(sizeof(*foo), GFP_KERNEL);
+	struct foo *foo = devm_kzalloc(dev, sizeof(*foo), GFP_KERNEL);
 
 	if (!foo)
 		return -ENOMEM;
@@ -64,7 +64,6 @@ static void foo_remove(struct device *dev)
 	foo->is_up = false;
 	cancel_work_sync(&foo->reset);
 	mutex_unlock(&foo_lock);
-	kfree(foo);
 }
 
 static struct bug_driver foo_driver = {

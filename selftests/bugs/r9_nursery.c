@@ -2,8 +2,8 @@
 /*
  * R9 on a nursery: see r9_raw.c for the story.
  *
- * The workqueue is the executor of the scope, and of the one that the child opens. The join
- * in foo_writeback() runs foo_seek() itself, if no worker has come for it.
+ * The workqueue is the executor of the scope, and of the one that the child opens. The queue's
+ * only worker is in foo_writeback(), whose join runs foo_seek() itself.
  */
 #include <linux/nursery.h>
 #include <linux/slab.h>
@@ -48,7 +48,7 @@ static int foo_probe(struct device *dev)
 
 	if (!foo)
 		return -ENOMEM;
-	foo->queue = alloc_workqueue("foo", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
+	foo->queue = alloc_ordered_workqueue("foo", WQ_MEM_RECLAIM);
 	if (!foo->queue) {
 		kfree(foo);
 		return -ENOMEM;

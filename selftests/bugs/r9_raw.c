@@ -6,12 +6,14 @@
  * warning.
  *
  * Writing back frees memory, so its workqueue has WQ_MEM_RECLAIM: a thread is kept in reserve
- * for when none can be created. One work of it waits for another one on an ordinary
- * queue, which has no such thread. With no memory left both wait. There is
- * no window to hit: the workqueue code looks at the two queues.
+ * for when none can be created. It does one thing at a time. One work of it waits for another
+ * one, which cannot be behind it, and so is on an ordinary queue, that has no such thread. With no
+ * memory left both wait. There is no window to hit: the workqueue code looks at the two queues.
  *
- * A scope has one executor, that its children and theirs are given; and a joiner that finds
- * a child not started runs it itself, so that it needs no thread at all.
+ * In a nursery the other one is a child, and may be on the same queue: a joiner that finds a child
+ * not started runs it itself, so that it needs no thread at all. The workqueue code does not see
+ * a join, so that it is silent says little. That both come to their end says more, for there is
+ * no other thread for the queue; and kmod/tests/depth_test.c does it ten thousand levels deep.
  */
 #include <linux/slab.h>
 #include <linux/workqueue.h>
@@ -46,7 +48,7 @@ static int foo_probe(struct device *dev)
 
 	if (!foo)
 		return -ENOMEM;
-	foo->queue = alloc_workqueue("foo", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
+	foo->queue = alloc_ordered_workqueue("foo", WQ_MEM_RECLAIM);
 	if (!foo->queue) {
 		kfree(foo);
 		return -ENOMEM;
