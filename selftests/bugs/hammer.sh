@@ -112,11 +112,12 @@ hammer_nursery()
 # Wait for the complaint: for its line, and the one that tells whose it is.
 watch()
 {
-	local log in
+	local log whose
 
 	log=$(field log)
-	in=$(field in "\[$module\]")
-	sed -u -n -E -e "0,/nursery-vm: hammer $module\$/d" -e "/$log/,/$in/{/$in/q}" <"$work/kmsg"
+	whose=$(field whose "\[$module\]")
+	sed -u -n -E -e "0,/nursery-vm: hammer $module\$/d" -e "/$log/,/$whose/{/$whose/q}" \
+		<"$work/kmsg"
 	: >"$work/caught"
 }
 
