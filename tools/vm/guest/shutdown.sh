@@ -6,7 +6,8 @@
 # transfer in flight, the others idle. Each new kernel copies through all devices
 # before it goes on. The host finds what nursery_watch said on the way in the log.
 #
-# shutdown.sh off: make them as busy, and return; the machine is powered off then.
+# shutdown.sh off: make them as busy, and return; the machine is powered off then. The one with
+# a transfer in flight may have calls that wait, too.
 #
 # For kexec the host leaves the kernel and the initramfs in /boot. The next kernel's
 # initramfs is that of the host with all that has to be in it for one more round.
@@ -28,16 +29,28 @@ pending()
 	nurseryctl list --ops --quiet | sed -n "s/^edu-copy *edu_$1 *\([0-9]*\) .*/\1/p"
 }
 
-# wait_for NUMBER DEVICE: until it has so many calls.
+# wait_for NUMBER DEVICE: until it has at least so many calls.
 wait_for()
 {
-	local try
+	local end=$((SECONDS + 30)) calls=
 
-	for ((try = 0; try < 500; try++)); do
-		[ "$(pending "$2")" != "$1" ] || return 0
+	while [ "$SECONDS" -lt "$end" ]; do
+		calls=$(pending "$2")
+		[ "${calls:-0}" -lt "$1" ] || return 0
 		sleep 0.01
 	done
-	fail "$2 has $(pending "$2") calls, not $1"
+	fail "$2 has ${calls:-no} calls, not $1"
+}
+
+# start_calls NUMBER: all of them go to the device that has the fewest.
+start_calls()
+{
+	local calls=() i
+
+	for ((i = 0; i < $1; i++)); do
+		calls+=("edu-copy:0,4K,4K")
+	done
+	nurseryctl run --quiet --buffer 8K "${calls[@]}" 2>/dev/null &
 }
 
 new_initramfs()
@@ -58,7 +71,9 @@ devices_work()
 	cmp $in $in.out || fail "the copy differs"
 }
 
-# The devices come after the watcher, and so are shut down before it says "after".
+# make_busy NUMBER: NUMBER is how many calls the device has that is to have no queue: as many
+# as last until the others are bound, each a fifth of a second. The devices come
+# after the watcher, and so are shut down before it says "after".
 make_busy()
 {
 	local device devices
@@ -73,12 +88,10 @@ make_busy()
 		echo "$device" >$pci/unbind
 	done
 	echo "${devices[0]}" >$pci/bind
-	head -c 16000 /dev/urandom >$in
-	nurseryctl edu-copy --quiet $in $in.out2 2>/dev/null &
+	start_calls 100
 	wait_for 2 "${devices[0]}"
 	echo "${devices[1]}" >$pci/bind
-	head -c 1000 /dev/urandom >$in.1
-	nurseryctl edu-copy --quiet $in.1 $in.out1 2>/dev/null &
+	start_calls "$1"
 	wait_for 1 "${devices[1]}"
 	for device in "${devices[@]:2}"; do
 		echo "$device" >$pci/bind
@@ -96,7 +109,7 @@ go_on()
 	coproc /opt/selftests/kexec $boot/kernel /tmp/initramfs "$line"
 	read -r line <&"${COPROC[0]}" || fail "the next kernel cannot be loaded"
 	rm /tmp/initramfs
-	make_busy
+	make_busy 1
 	echo >&"${COPROC[1]}"
 	wait
 	fail "kexec does not leave this kernel"
@@ -105,7 +118,7 @@ go_on()
 round=0
 devices_work
 case $1 in
-off) make_busy ;;
+off) make_busy 20 ;;	# this kernel is a slow one
 kexec)
 	[[ $(</proc/cmdline) =~ nursery_round=([0-9]+) ]] && round=${BASH_REMATCH[1]}
 	[ "$round" = "$2" ] || go_on
