@@ -174,26 +174,28 @@ static void service_that_never_started(struct kunit *test)
 
 static void service_takes_no_place(struct kunit *test)
 {
-	struct probe service[2], child[3];
+	enum { NR_SERVICES = 2, NR_CHILDREN = 3 };
+	struct probe *service = NEW(test, struct probe, NR_SERVICES);
+	struct probe *child = NEW(test, struct probe, NR_CHILDREN);
 	unsigned int i;
 	int err = -1;
 
-	for (i = 0; i < ARRAY_SIZE(service); i++)
+	for (i = 0; i < NR_SERVICES; i++)
 		service_init(&service[i]);
-	for (i = 0; i < ARRAY_SIZE(child); i++)
+	for (i = 0; i < NR_CHILDREN; i++)
 		probe_init(&child[i], 0);
 	scoped_nursery(n, .max_active = 1, .result = &err) {
-		for (i = 0; i < ARRAY_SIZE(service); i++)
+		for (i = 0; i < NR_SERVICES; i++)
 			nursery_spawn(n, &service[i].child);
-		for (i = 0; i < ARRAY_SIZE(service); i++)
+		for (i = 0; i < NR_SERVICES; i++)
 			wait_for_completion(&service[i].started);
-		for (i = 0; i < ARRAY_SIZE(child); i++)
+		for (i = 0; i < NR_CHILDREN; i++)
 			nursery_spawn(n, &child[i].child);
-		for (i = 0; i < ARRAY_SIZE(child); i++)
+		for (i = 0; i < NR_CHILDREN; i++)
 			KUNIT_EXPECT_EQ(test, nursery_child_join(&child[i].child), 0);
 	}
 	KUNIT_EXPECT_EQ(test, err, 0);
-	for (i = 0; i < ARRAY_SIZE(service); i++)
+	for (i = 0; i < NR_SERVICES; i++)
 		KUNIT_EXPECT_TRUE(test, service[i].saw_cancel);
 }
 
