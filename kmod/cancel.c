@@ -463,7 +463,7 @@ static bool mark_id(struct nursery *root, u64 id, int cause, struct cancel_batch
 	struct nursery *n;
 
 	for (n = root; n; n = nursery_tree_next(n, root)) {
-		if (n->id == id) {
+		if ((u64)atomic64_read(&n->id) == id) {
 			mark_subtree(n, cause, batch);
 			return true;
 		}

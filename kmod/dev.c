@@ -267,7 +267,7 @@ static long ioc_info(struct nursery_file *file, void *argp)
 
 	*info = (struct nursery_info) {
 		.abi = NURSERY_ABI_VERSION,
-		.id = file->nursery.id,
+		.id = nursery_id(&file->nursery),
 		.outstanding = file->outstanding,
 		.buffer_size = file->buffer ? file->buffer_size : 0,
 		.buffer_max = BUFFER_MAX,

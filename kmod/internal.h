@@ -290,6 +290,7 @@ u64 nursery_new_id(void);
 void nursery_tree_add(struct nursery *n, struct nursery_child *parent, struct nursery *outer);
 void nursery_tree_del(struct nursery *n);
 void nursery_tree_list_opened(struct nursery *n);
+u64 nursery_id(const struct nursery *n);
 void nursery_tree_park(struct nursery *n, struct nursery_child *c);
 void nursery_tree_left_open(struct nursery *n, struct nursery_child *c);
 struct nursery_child *nursery_parent(const struct nursery *n);

@@ -56,7 +56,7 @@ static void add_child(struct snapshot *s, const struct nursery_child *c, u32 dep
 		      struct task_struct *task)
 {
 	struct nursery_entry entry = {
-		.nursery = c->nursery->id,
+		.nursery = nursery_id(c->nursery),
 		.depth = depth,
 		.kind = c->fn ? NURSERY_ENTRY_CHILD : NURSERY_ENTRY_EXTERNAL,
 		.state = state,
@@ -171,8 +171,8 @@ static void add_nursery(struct snapshot *s, struct nursery *n, u32 depth)
 {
 	struct nursery_file *file = nursery_file_of(n);
 	struct nursery_entry entry = {
-		.id = n->id,
-		.nursery = nursery_up(n) ? nursery_up(n)->id : 0,
+		.id = nursery_id(n),
+		.nursery = nursery_up(n) ? nursery_id(nursery_up(n)) : 0,
 		.depth = depth,
 		.kind = NURSERY_ENTRY_NURSERY,
 		.pid = file ? pid_vnr(file->opener) : 0,

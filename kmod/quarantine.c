@@ -90,7 +90,7 @@ static u64 tree_of(const struct nursery *n)
 
 	while ((up = nursery_up(n)))
 		n = up;
-	return n->id;
+	return nursery_id(n);
 }
 
 static struct record *new_record(struct nursery *n, struct nursery_resource *r)

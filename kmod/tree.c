@@ -72,7 +72,7 @@ u64 nursery_up_id(const struct nursery *n)
 {
 	const struct nursery *up = nursery_up(n);
 
-	return up ? up->id : 0;
+	return up ? nursery_id(up) : 0;
 }
 
 /* For nurseries and calls: never 0, never used twice. Context: Any. */
@@ -81,6 +81,23 @@ u64 nursery_new_id(void)
 	static atomic64_t last;
 
 	return atomic64_inc_return_relaxed(&last);
+}
+
+/*
+ * A nursery has none before somebody asks: most are never asked for theirs, and the counter is
+ * a cache line that all CPUs would want whenever a scope opens.
+ *
+ * Context: Any; the caller keeps the nursery.
+ */
+u64 nursery_id(const struct nursery *n)
+{
+	atomic64_t *id = (atomic64_t *)&n->id;
+	u64 old = atomic64_read(id), new;
+
+	if (old)
+		return old;
+	new = nursery_new_id();
+	return atomic64_cmpxchg(id, 0, new) ?: new;
 }
 
 static void add_root(struct nursery *n)
@@ -173,7 +190,7 @@ void nursery_tree_add(struct nursery *n, struct nursery_child *parent, struct nu
 	unsigned long flags;
 	bool alone;
 
-	n->id = nursery_new_id();
+	atomic64_set(&n->id, 0);
 	INIT_HLIST_HEAD(&n->nested);
 	n->above = parent ? (unsigned long)parent | ABOVE_IS_CHILD : (unsigned long)outer;
 	if (!up) {

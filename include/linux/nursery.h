@@ -242,7 +242,7 @@ struct nursery {
 	unsigned int			flags;
 	unsigned int			max_active;	/* 0: no bound */
 	const char			*name;
-	u64				id;
+	atomic64_t			id;		/* 0: nobody has asked for it */
 #ifdef CONFIG_LOCKDEP
 	struct lockdep_map		dep_map;	/* "held" by children, "taken" by join */
 	unsigned int			dep_level;	/* its subclass: see lockdep.c */

@@ -15,6 +15,7 @@
 #include <linux/string.h>
 #include <linux/tracepoint.h>
 
+u64 nursery_id(const struct nursery *n);
 u64 nursery_up_id(const struct nursery *n);
 const void *nursery_child_fn(const struct nursery_child *c);
 
@@ -30,7 +31,7 @@ DECLARE_EVENT_CLASS(nursery_scope,
 		__array(char, name, NURSERY_TRACE_NAME)
 	),
 	TP_fast_assign(
-		__entry->id = n->id;
+		__entry->id = nursery_id(n);
 		__entry->up = nursery_up_id(n);
 		__entry->result = result;
 		strscpy(__entry->name, n->name, NURSERY_TRACE_NAME);
@@ -50,7 +51,7 @@ TRACE_EVENT(nursery_open,
 		__array(char, name, NURSERY_TRACE_NAME)
 	),
 	TP_fast_assign(
-		__entry->id = n->id;
+		__entry->id = nursery_id(n);
 		strscpy(__entry->name, n->name, NURSERY_TRACE_NAME);
 	),
 	TP_printk("nursery=%llu name=\"%s\"", __entry->id, __entry->name)
@@ -66,7 +67,7 @@ TRACE_EVENT(nursery_cancel,
 		__array(char, name, NURSERY_TRACE_NAME)
 	),
 	TP_fast_assign(
-		__entry->id = n->id;
+		__entry->id = nursery_id(n);
 		__entry->cause = n->cause;
 		__entry->canceller = (void *)n->canceller;
 		strscpy(__entry->name, n->name, NURSERY_TRACE_NAME);
@@ -85,7 +86,7 @@ DECLARE_EVENT_CLASS(nursery_child,
 		__field(int, result)
 	),
 	TP_fast_assign(
-		__entry->id = n->id;
+		__entry->id = nursery_id(n);
 		__entry->child = c;
 		__entry->fn = nursery_child_fn(c);
 		__entry->result = c->result;
@@ -110,7 +111,7 @@ DECLARE_EVENT_CLASS(nursery_resource,
 		__array(char, type, NURSERY_TRACE_NAME)
 	),
 	TP_fast_assign(
-		__entry->id = n->id;
+		__entry->id = nursery_id(n);
 		__entry->release = r->type->release;
 		strscpy(__entry->type, r->type->name, NURSERY_TRACE_NAME);
 	),
@@ -131,7 +132,7 @@ TRACE_EVENT(nursery_quiesce,
 		__field(int, result)
 	),
 	TP_fast_assign(
-		__entry->id = n->id;
+		__entry->id = nursery_id(n);
 		__entry->result = result;
 	),
 	TP_printk("nursery=%llu result=%d", __entry->id, __entry->result)
