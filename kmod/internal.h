@@ -54,6 +54,8 @@
  *   CLOSED	by the joiner, with a cmpxchg that needs a count of zero
  *   CANCELLED	sticky; with a cmpxchg that refuses on CLOSED
  *   WAITING	the joiner goes to sleep. Who takes the flag wakes it, once
+ *   CRAMPED	with WAITING: the joiner has no room on its stack to help, so it is of no
+ *		use to wake it for that. Set, or not, with WAITING
  *   LISTED	in queue->incoming or queue->nurseries; see queue.c
  *   SPREAD	a worker may have children in its slots that it has not started. Set by
  *		the worker, after it has shown them; taken back under nursery->lock,
@@ -91,6 +93,7 @@ enum nursery_state {
 	NURSERY_TIMED		= BIT(7),	/* has been in the queue of timer.c */
 	NURSERY_ASYNC		= BIT(8),	/* set once, with JOINING */
 	NURSERY_DUE		= BIT(9),	/* parked children may be; see park.c */
+	NURSERY_CRAMPED		= BIT(10),
 	NURSERY_SERVED		= BIT(11),	/* there may be services */
 	NURSERY_STOPS		= BIT(12),	/* they are stopped, and counted */
 	NURSERY_KILLABLE	= BIT(13),

@@ -28,7 +28,8 @@
  * back, offers them.
  *
  * A joiner that sleeps is woken by the offer, instead of asking: it is sure to come even
- * if the pool is saturated (I5), and offers again what it leaves.
+ * if the pool is saturated (I5), and offers again what it leaves. Not so one without room on
+ * its stack: see scope.c.
  *
  * LISTED, without a lock: who sets the flag pushes the nursery on queue->incoming, in
  * any context. All else is done under queue->lock in task context. A nursery that is
@@ -126,7 +127,8 @@ void __nursery_offer(struct nursery *n, s64 state)
 	const struct nursery_executor *e = READ_ONCE(n->executor);
 	bool woke = false;
 
-	if (state & NURSERY_WAITING && !(n->flags & NURSERY_NO_HELP))
+	if ((state & (NURSERY_WAITING | NURSERY_CRAMPED)) == NURSERY_WAITING &&
+	    !(n->flags & NURSERY_NO_HELP))
 		woke = nursery_wake_joiner(n);
 	/* Executors of callers have been given theirs one by one. */
 	if (!nursery_is_queue(e))

@@ -13,8 +13,10 @@
  * (worker.c): it takes children and runs them in its own context, and sleeps only
  * while all that are left have been started elsewhere. So no join depends on a free
  * worker (I5). Where half of its stack is used, as in a nursery in a nursery in a
- * nursery, it has a thread stand in for it, of which there is one for each that
- * blocks. It goes on as long as children spawn siblings; the moment at which it finds
+ * nursery, it leaves them to the workers of the executor. Those of ours are sure to come: if
+ * all that a workqueue may run are blocked there are threads, one for each that blocks. A
+ * caller's queue may have to wait for what the joiner does, so there a thread stands in
+ * for it. It goes on as long as children spawn siblings; the moment at which it finds
  * none left closes the nursery, by changing the word that spawn counts in, so a spawn
  * either is joined or is refused.
  *
@@ -131,15 +133,20 @@ void nursery_wake_waiters(struct nursery *n, const void *key, int result)
  * If the joiner sleeps, wake it: there may be something to do.
  *
  * Context: Any; the caller keeps the nursery.
- * Return: whether it slept.
+ * Return: whether it slept, and will help.
  */
 bool nursery_wake_joiner(struct nursery *n)
 {
-	if ((atomic64_read(&n->state) & (NURSERY_WAITING | NURSERY_ASYNC)) != NURSERY_WAITING ||
-	    !(atomic64_fetch_andnot(NURSERY_WAITING, &n->state) & NURSERY_WAITING))
+	s64 old = atomic64_read(&n->state);
+
+	if ((old & (NURSERY_WAITING | NURSERY_ASYNC)) != NURSERY_WAITING)
+		return false;
+	old = atomic64_fetch_andnot(NURSERY_WAITING, &n->state);
+	if (!(old & NURSERY_WAITING))
 		return false;
 	complete(&n->joiner->wake);
-	return true;
+	/* It may be another one than the caller has seen. */
+	return !(old & NURSERY_CRAMPED);
 }
 
 /*
@@ -225,6 +232,7 @@ enum joiner {
 	JOINER_ONLY_WAITS,
 	JOINER_HELPS,
 	JOINER_NEEDS_THREAD,		/* it would help, but has no room on its stack */
+	JOINER_IS_CRAMPED,		/* the same, and others are sure to come */
 };
 
 /* Is there something that a worker could take, and nobody has? */
@@ -250,22 +258,23 @@ static bool has_some(struct nursery *n)
 static void sleep(struct nursery *n, struct nursery_worker *w,
 		  const struct nursery_stand_in *asked, enum joiner joiner, unsigned int vain)
 {
-	s64 old = atomic64_read(&n->state);
-	bool some, submitted;
+	bool cramped = joiner == JOINER_IS_CRAMPED, some, submitted;
+	s64 old = atomic64_read(&n->state), new;
 
 	init_completion(&w->wake);
 	do {
 		if (nursery_is_stuck(n, &old) || !nursery_count(old))
 			return;
-	} while (!atomic64_try_cmpxchg(&n->state, &old, old | NURSERY_WAITING));
+		new = (old & ~NURSERY_CRAMPED) | NURSERY_WAITING | (cramped ? NURSERY_CRAMPED : 0);
+	} while (!atomic64_try_cmpxchg(&n->state, &old, new));
 	/*
 	 * Fully ordered, then a look: either an offer finds the flag, or we find what was
 	 * offered. If the flag has been taken meanwhile, the wake-up is on its way.
 	 */
-	some = joiner != JOINER_ONLY_WAITS && !(asked && !list_empty(&asked->node)) &&
-	       has_some(n);
+	some = (joiner == JOINER_HELPS || joiner == JOINER_NEEDS_THREAD) &&
+	       !(asked && !list_empty(&asked->node)) && has_some(n);
 	submitted = joiner != JOINER_ONLY_WAITS && !some &&
-		    nursery_has_submitted(n, joiner == JOINER_NEEDS_THREAD);
+		    nursery_has_submitted(n, joiner != JOINER_HELPS);
 	some |= old & NURSERY_NEXT && READ_ONCE(n->collected);
 	if (submitted && vain > TRIES && wait_for_completion_timeout(&w->wake, 1))
 		return;
@@ -282,12 +291,19 @@ static void sleep(struct nursery *n, struct nursery_worker *w,
 	wait_for_completion(&w->wake);
 }
 
-/* Have a thread do what we have no room for on our stack. */
-static void sleep_beside_thread(struct nursery *n, struct nursery_worker *w, unsigned int *vain)
+/*
+ * Leave what we have no room for on our stack to others. Those who serve an executor of ours
+ * are sure to come; for a caller's, which may have to wait for us, there is a thread.
+ */
+static void sleep_beside_others(struct nursery *n, struct nursery_worker *w, unsigned int *vain)
 {
 	struct nursery_stand_in thread = { .nursery = n };
 
 	*vain = nursery_submit_to_threads(n) ? 0 : *vain + 1;
+	if (n->executor->queue.limit) {
+		sleep(n, w, NULL, JOINER_IS_CRAMPED, *vain);
+		return;
+	}
 	if (!has_some(n)) {
 		sleep(n, w, NULL, JOINER_NEEDS_THREAD, *vain);
 		return;
@@ -427,7 +443,7 @@ void nursery_work(struct nursery *n, bool (*over)(struct nursery *n, struct nurs
 			continue;
 		}
 		if (helps && !room)
-			sleep_beside_thread(n, &w, &vain);
+			sleep_beside_others(n, &w, &vain);
 		else
 			sleep(n, &w, NULL, helps ? JOINER_HELPS : JOINER_ONLY_WAITS, vain);
 	}

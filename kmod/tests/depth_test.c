@@ -15,6 +15,7 @@ struct level {
 	struct level *next;		/* NULL: the deepest */
 	unsigned long sp;		/* the stack pointer, and whose stack */
 	struct task_struct *task;
+	bool is_worker;			/* of a workqueue */
 };
 
 static int level_run(struct nursery_child *c)
@@ -26,6 +27,7 @@ static int level_run(struct nursery_child *c)
 
 	l->sp = (unsigned long)__builtin_frame_address(0);
 	l->task = current;
+	l->is_worker = current->flags & PF_WQ_WORKER;
 	if (!l->next)
 		return -EXDEV;
 	nursery_init(&l->nursery, &params);
@@ -55,21 +57,29 @@ static void print_stack_use(struct kunit *test, const struct level *l, const cha
 		   name, DEPTH, stacks, (unsigned long)THREAD_SIZE, least, most);
 }
 
-static void run_levels(struct kunit *test, const struct nursery_executor *e, const char *name)
+/* Return: what comes of the deepest. */
+static int run_some_levels(struct level *l, unsigned int nr, const struct nursery_executor *e)
 {
-	struct level *l = kvcalloc(DEPTH, sizeof(*l), GFP_KERNEL);
-	int i, err = 0;
+	int err = 0, ret = 0;
+	unsigned int i;
 
-	KUNIT_ASSERT_NOT_NULL(test, l);
-	for (i = 0; i < DEPTH; i++) {
+	for (i = 0; i < nr; i++) {
 		l[i].executor = e;
-		l[i].next = i + 1 < DEPTH ? &l[i + 1] : NULL;
+		l[i].next = i + 1 < nr ? &l[i + 1] : NULL;
 	}
 	nursery_child_init(&l[0].child, level_run, NULL);
 	scoped_nursery(n, .name = "depth", .executor = e, .result = &err)
-		KUNIT_EXPECT_EQ(test, nursery_spawn(n, &l[0].child), 0);
+		ret = nursery_spawn(n, &l[0].child);
+	return ret ?: err;
+}
+
+static void run_levels(struct kunit *test, const struct nursery_executor *e, const char *name)
+{
+	struct level *l = kvcalloc(DEPTH, sizeof(*l), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, l);
 	/* The error of the deepest has come all the way up. */
-	KUNIT_EXPECT_EQ(test, err, -EXDEV);
+	KUNIT_EXPECT_EQ(test, run_some_levels(l, DEPTH, e), -EXDEV);
 	print_stack_use(test, l, name);
 	kvfree(l);
 }
@@ -77,6 +87,24 @@ static void run_levels(struct kunit *test, const struct nursery_executor *e, con
 static void i5_depth_unbound(struct kunit *test)
 {
 	run_levels(test, nursery_executor_unbound, "unbound");
+}
+
+/* A joiner without room leaves its children to the workers of their executor. */
+static void i5_no_room_leaves_them_to_workers(struct kunit *test)
+{
+	unsigned int few = 100, changes = 0, i;
+	struct level *l = kunit_kcalloc(test, few, sizeof(*l), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, l);
+	KUNIT_EXPECT_EQ(test, run_some_levels(l, few, nursery_executor_unbound), -EXDEV);
+	for (i = 1; i < few; i++) {
+		if (l[i].task == l[i - 1].task)
+			continue;
+		changes++;
+		KUNIT_EXPECT_TRUE(test, l[i].is_worker);
+	}
+	/* Not all of them found room on one stack. */
+	KUNIT_EXPECT_GT(test, changes, 0U);
 }
 
 static void i5_depth_percpu(struct kunit *test)
@@ -162,6 +190,7 @@ static void i5_children_that_block_on_one_another(struct kunit *test)
 
 static struct kunit_case cases[] = {
 	KUNIT_CASE(i5_depth_unbound),
+	KUNIT_CASE(i5_no_room_leaves_them_to_workers),
 	KUNIT_CASE(i5_depth_percpu),
 	KUNIT_CASE(i5_depth_thread),
 	KUNIT_CASE(i5_depth_inline),
