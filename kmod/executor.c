@@ -275,7 +275,7 @@ void nursery_executor_init_wq(struct nursery_executor *e, struct workqueue_struc
 {
 	e->ops = &wq_ops;
 	e->wq = wq;
-	nursery_queue_init(&e->queue, ask_workqueue, 0);
+	nursery_queue_init(&e->queue, ask_workqueue, 0, NULL);
 }
 EXPORT_SYMBOL_GPL(nursery_executor_init_wq);
 
@@ -322,6 +322,8 @@ static const struct {
 #undef OPS
 };
 
+static DEFINE_PER_CPU(struct nursery_lane, lanes[ARRAY_SIZE(builtin)]);
+
 /* A joiner woke before its last server has left our text: wait for that too (R6). */
 static void pool_stop(void)
 {
@@ -356,7 +358,7 @@ int nursery_executor_start(void)
 		struct nursery_executor *e = builtin[i].executor;
 
 		e->ops = &builtin[i].ops;
-		nursery_queue_init(&e->queue, ask_workqueue, WORKERS);
+		nursery_queue_init(&e->queue, ask_workqueue, WORKERS, &lanes[i]);
 		e->wq = alloc_workqueue("%s", builtin[i].flags, WQ_MAX_ACTIVE, builtin[i].name);
 		if (!e->wq) {
 			destroy_queues();

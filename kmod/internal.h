@@ -13,8 +13,8 @@
  *	while a cancel or a listing walks down. Nurseries that a child opens one after
  *	the other come and go without it; others take it twice.
  *
- * queue->lock: of an executor. Which nurseries have something to take. In task
- *	context with interrupts on only: what may happen in an interrupt comes in by
+ * lane->lock: of the queue of an executor. Which nurseries have something to take. In
+ *	task context with interrupts on only: what may happen in an interrupt comes in by
  *	lists without locks. Who takes a child back from an executor only tries it.
  *
  * nursery->lock: the rest of one nursery: hardware, cancel handlers, bounds, and
@@ -38,9 +38,9 @@
 
 /* nursery->flags, beside those of struct nursery_params. They stay: read without a lock */
 #define NURSERY_USER_FLAGS	(NURSERY_SUPERVISE | NURSERY_NO_HELP | NURSERY_COLLECT)
-#define NURSERY_OF_FILE		BIT(25)	/* embedded in a struct nursery_file */
-#define NURSERY_RACE		BIT(24)	/* the first success cancels it: see race.c */
-#define NURSERY_PUSHES		BIT(23)	/* its executor takes children from its inbox */
+#define NURSERY_OF_FILE		BIT(15)	/* embedded in a struct nursery_file */
+#define NURSERY_RACE		BIT(14)	/* the first success cancels it: see race.c */
+#define NURSERY_PUSHES		BIT(13)	/* its executor takes children from its inbox */
 
 /*
  * nursery->state: flags, and above them how many children have not been counted as
@@ -56,7 +56,7 @@
  *   WAITING	the joiner goes to sleep. Who takes the flag wakes it, once
  *   CRAMPED	with WAITING: the joiner has no room on its stack to help, so it is of no
  *		use to wake it for that. Set, or not, with WAITING
- *   LISTED	in queue->incoming or queue->nurseries; see queue.c
+ *   LISTED	in lane->incoming or lane->nurseries; see queue.c
  *   SPREAD	a worker may have children in its slots that it has not started. Set by
  *		the worker, after it has shown them; taken back under nursery->lock,
  *		by who then looks at all and finds none
@@ -290,10 +290,10 @@ void nursery_join_async_stop(void);
 /* tree.c */
 extern raw_spinlock_t nursery_roots_lock, nursery_tree_lock;
 u64 nursery_new_id(void);
+u64 nursery_id(const struct nursery *n);
 void nursery_tree_add(struct nursery *n, struct nursery_child *parent, struct nursery *outer);
 void nursery_tree_del(struct nursery *n);
 void nursery_tree_list_opened(struct nursery *n);
-u64 nursery_id(const struct nursery *n);
 void nursery_tree_park(struct nursery *n, struct nursery_child *c);
 void nursery_tree_left_open(struct nursery *n, struct nursery_child *c);
 struct nursery_child *nursery_parent(const struct nursery *n);
@@ -469,7 +469,7 @@ enum nursery_queue_due {
 
 void nursery_queue_init(struct nursery_queue *q,
 			void (*ask)(struct nursery_executor *e, bool elsewhere),
-			unsigned int limit);
+			unsigned int limit, struct nursery_lane __percpu *lanes);
 void nursery_queue_serve(struct nursery_server *s);
 void nursery_queue_kick(const struct nursery_executor *e);
 void nursery_queue_hurry(const struct nursery_executor *e);

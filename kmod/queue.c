@@ -31,9 +31,18 @@
  * if the pool is saturated (I5), and offers again what it leaves. Not so one without room on
  * its stack: see scope.c.
  *
- * LISTED, without a lock: who sets the flag pushes the nursery on queue->incoming, in
- * any context. All else is done under queue->lock in task context. A nursery that is
+ * LISTED, without a lock: who sets the flag pushes the nursery on lane->incoming, in
+ * any context. All else is done under lane->lock in task context. A nursery that is
  * listed cannot close, as its joiner takes it off the list first, under the lock.
+ *
+ * The queues of the module's own executors, which all share, have a lane for each CPU, so
+ * that scopes which open and close on several CPUs do not meet. A nursery is
+ * always listed in the lane of the CPU that opened it, which most often is the one that
+ * joins it. Servers look at all lanes, each in its turn, and first whether there is
+ * anything, without the lock. They cannot miss what they are to find: lane->nr is not less
+ * than the nurseries that are LISTED and have left lane->incoming. It is raised before any
+ * leaves that, by a full barrier, and lowered when the flag has been cleared for good. Who
+ * has set the flag and not pushed the nursery yet looks at due afterwards.
  *
  * Lifetime. The queues of our own executors are there as long as the module. Those
  * of callers are there until the nurseries that use them have been joined. A server
@@ -58,10 +67,30 @@
 /* server->executor: the server looks. */
 #define LOOKS	1UL
 
+static const struct cpumask *lanes_of(const struct nursery_queue *q)
+{
+	return q->lanes ? cpu_possible_mask : cpumask_of(0);
+}
+
+static struct nursery_lane *lane_at(struct nursery_queue *q, unsigned int cpu)
+{
+	return q->lanes ? per_cpu_ptr(q->lanes, cpu) : &q->lane;
+}
+
+static void lane_init(struct nursery_lane *lane)
+{
+	init_llist_head(&lane->incoming);
+	raw_spin_lock_init(&lane->lock);
+	lane->nr = 0;
+	INIT_LIST_HEAD(&lane->nurseries);
+}
+
 void nursery_queue_init(struct nursery_queue *q,
 			void (*ask)(struct nursery_executor *e, bool elsewhere),
-			unsigned int limit)
+			unsigned int limit, struct nursery_lane __percpu *lanes)
 {
+	unsigned int cpu;
+
 	q->due = DUE_NOBODY;
 	q->limit = limit;
 	atomic_set(&q->nr_workers, 0);
@@ -69,13 +98,19 @@ void nursery_queue_init(struct nursery_queue *q,
 	q->ask = ask;
 	q->asked = NULL;
 	q->spare = NULL;
-	init_llist_head(&q->incoming);
-	raw_spin_lock_init(&q->lock);
-	INIT_LIST_HEAD(&q->nurseries);
+	q->lanes = lanes;
+	q->turn = 0;
 	raw_spin_lock_init(&q->runners_lock);
 	q->first = NULL;
 	q->last = &q->first;
 	INIT_LIST_HEAD(&q->lent);
+	for_each_cpu(cpu, lanes_of(q))
+		lane_init(lane_at(q, cpu));
+}
+
+static struct nursery_lane *lane_of(const struct nursery *n)
+{
+	return lane_at(nursery_queue_of(READ_ONCE(n->executor)), n->lane);
 }
 
 static struct nursery_executor *executor_of(struct nursery_queue *q)
@@ -117,7 +152,7 @@ static void enlist(struct nursery *n)
 	/* Who finds the flag set may wait for the nursery to come in: be quick. */
 	preempt_disable();
 	if (!(atomic64_fetch_or(NURSERY_LISTED, &n->state) & NURSERY_LISTED))
-		llist_add(&n->incoming, &nursery_queue_of(READ_ONCE(n->executor))->incoming);
+		llist_add(&n->incoming, &lane_of(n)->incoming);
 	preempt_enable();
 }
 
@@ -139,26 +174,53 @@ void __nursery_offer(struct nursery *n, s64 state)
 		nursery_queue_kick(e);
 }
 
-/* Those that came in go on the list. Context: queue->lock held. */
-static void take_in(struct nursery_queue *q)
+/* Those that came in go on the list. Context: lane->lock held. */
+static void take_in(struct nursery_lane *lane)
 {
 	struct llist_node *node, *next;
+	unsigned int nr = lane->nr;
 
-	for (node = llist_reverse_order(llist_del_all(&q->incoming)); node; node = next) {
+	if (llist_empty(&lane->incoming))
+		return;
+	/* Some, as it looks to others, before they leave the first list. */
+	WRITE_ONCE(lane->nr, nr + 1);
+	for (node = llist_reverse_order(llist_del_all(&lane->incoming)); node; node = next) {
 		next = node->next;
-		list_add_tail(&llist_entry(node, struct nursery, incoming)->listed, &q->nurseries);
+		list_add_tail(&llist_entry(node, struct nursery, incoming)->listed,
+			      &lane->nurseries);
+		nr++;
 	}
+	WRITE_ONCE(lane->nr, nr);
 }
 
-static bool is_empty(const struct nursery_queue *q)
+/* It is LISTED no more. Context: lane->lock held. */
+static void count_out(struct nursery_lane *lane)
 {
-	return llist_empty(&q->incoming) && list_empty(&q->nurseries) && !READ_ONCE(q->first);
+	WRITE_ONCE(lane->nr, lane->nr - 1);
+}
+
+/* Context: Any. Without the lock it is a look: see above. */
+static bool lane_is_empty(const struct nursery_lane *lane)
+{
+	if (!llist_empty(&lane->incoming))
+		return false;
+	smp_rmb();	/* pairs with the emptying of that in take_in() */
+	return !READ_ONCE(lane->nr);
+}
+
+static bool is_empty(struct nursery_queue *q)
+{
+	unsigned int cpu;
+
+	for_each_cpu(cpu, lanes_of(q))
+		if (!lane_is_empty(lane_at(q, cpu)))
+			return false;
+	return !READ_ONCE(q->first);
 }
 
 /*
- * Is there something in the queue? With the lock: a nursery that somebody takes in, or
- * looks into again, is in no list for a moment, and its spawner may have relied on the
- * server that we parted from.
+ * Is there something in a caller's queue? With the lock, so that nobody else is about to
+ * find that a nursery which is still listed has nothing.
  *
  * Context: As part().
  * Return: false: somebody has the lock, and we must not wait.
@@ -166,11 +228,11 @@ static bool is_empty(const struct nursery_queue *q)
 static bool look_at_rest(struct nursery_queue *q, bool wait, bool *some)
 {
 	if (wait)
-		raw_spin_lock(&q->lock);
-	else if (!raw_spin_trylock(&q->lock))
+		raw_spin_lock(&q->lane.lock);
+	else if (!raw_spin_trylock(&q->lane.lock))
 		return false;
 	*some = !is_empty(q);
-	raw_spin_unlock(&q->lock);
+	raw_spin_unlock(&q->lane.lock);
 	return true;
 }
 
@@ -339,7 +401,7 @@ static struct nursery *take_runner(struct nursery_queue *q, struct nursery_worke
 	return n;
 }
 
-/* Take children of this nursery. Context: queue->lock held, the nursery is listed. */
+/* Take children of this nursery. Context: lane->lock held, the nursery is listed. */
 static bool visit(struct nursery *n, struct nursery_worker *w)
 {
 	unsigned long flags;
@@ -383,9 +445,9 @@ static bool has_some(struct nursery *n)
 /*
  * Nothing to take here: off the list, but for what comes at this moment.
  *
- * Context: queue->lock held.
+ * Context: lane->lock held.
  */
-static void unlist_empty(struct nursery_queue *q, struct nursery *n)
+static void unlist_empty(struct nursery_lane *lane, struct nursery *n)
 {
 	/* Counted meanwhile: when it is not listed any more it might close. */
 	atomic64_add(NURSERY_COUNT, &n->state);
@@ -393,7 +455,9 @@ static void unlist_empty(struct nursery_queue *q, struct nursery *n)
 	atomic64_fetch_andnot(NURSERY_LISTED, &n->state);
 	/* Fully ordered, then the look: either an offer sees the one or we see the other. */
 	if (has_some(n) && !(atomic64_fetch_or(NURSERY_LISTED, &n->state) & NURSERY_LISTED))
-		list_add_tail(&n->listed, &q->nurseries);
+		list_add_tail(&n->listed, &lane->nurseries);
+	else
+		count_out(lane);
 	nursery_uncount(n, 1);
 }
 
@@ -408,13 +472,13 @@ static void unlist_empty(struct nursery_queue *q, struct nursery *n)
  */
 void nursery_queue_unlist(struct nursery *n, unsigned int finished)
 {
-	struct nursery_queue *q = nursery_queue_of(n->executor);
+	struct nursery_lane *lane = lane_of(n);
 	s64 state;
 
-	raw_spin_lock(&q->lock);
+	raw_spin_lock(&lane->lock);
 	state = atomic64_read(&n->state);
 	if (state & NURSERY_LISTED && nursery_count(state) == finished) {
-		take_in(q);
+		take_in(lane);
 		list_del(&n->listed);
 		/*
 		 * Fully ordered: who spawns from outside has counted in before this, and we
@@ -423,9 +487,33 @@ void nursery_queue_unlist(struct nursery *n, unsigned int finished)
 		state = atomic64_fetch_andnot(NURSERY_LISTED, &n->state);
 		if (nursery_count(state) != finished &&
 		    !(atomic64_fetch_or(NURSERY_LISTED, &n->state) & NURSERY_LISTED))
-			list_add_tail(&n->listed, &q->nurseries);
+			list_add_tail(&n->listed, &lane->nurseries);
+		else
+			count_out(lane);
 	}
-	raw_spin_unlock(&q->lock);
+	raw_spin_unlock(&lane->lock);
+}
+
+/* Find something to do in one lane. @more: set if there may be more, in other nurseries. */
+static struct nursery *look_at_lane(struct nursery_lane *lane, struct nursery_worker *w,
+				    bool *more)
+{
+	struct nursery *n, *next, *found = NULL;
+
+	raw_spin_lock(&lane->lock);
+	take_in(lane);
+	list_for_each_entry_safe(n, next, &lane->nurseries, listed) {
+		if (visit(n, w)) {
+			/* The next to come starts with another nursery. */
+			list_move_tail(&n->listed, &lane->nurseries);
+			found = n;
+			*more = lane->nurseries.next != &n->listed;
+			break;
+		}
+		unlist_empty(lane, n);
+	}
+	raw_spin_unlock(&lane->lock);
+	return found;
 }
 
 /*
@@ -436,27 +524,25 @@ void nursery_queue_unlist(struct nursery *n, unsigned int finished)
  */
 static struct nursery *look_round(struct nursery_queue *q, struct nursery_worker *w)
 {
-	struct nursery *n = take_runner(q, w), *next, *found = NULL;
-	bool more, single = n;
+	struct nursery *n = take_runner(q, w);
+	bool more = n && !is_empty(q);
+	unsigned int cpu;
 
-	raw_spin_lock(&q->lock);
-	take_in(q);
 	if (!n) {
-		list_for_each_entry_safe(n, next, &q->nurseries, listed) {
-			if (visit(n, w)) {
-				/* The next to come starts with another nursery. */
-				list_move_tail(&n->listed, &q->nurseries);
-				found = n;
+		for_each_cpu_wrap(cpu, lanes_of(q), READ_ONCE(q->turn)) {
+			struct nursery_lane *lane = lane_at(q, cpu);
+
+			if (lane_is_empty(lane))
+				continue;
+			/* The next to come starts with another lane, too, if there is one. */
+			WRITE_ONCE(q->turn, cpu);
+			if (n) {
+				more = true;
 				break;
 			}
-			unlist_empty(q, n);
+			n = look_at_lane(lane, w, &more);
 		}
-		n = found;
 	}
-	/* One that was found in the list is its last now. */
-	more = n && (READ_ONCE(q->first) || (!list_empty(&q->nurseries) &&
-					     (single || q->nurseries.next != &n->listed)));
-	raw_spin_unlock(&q->lock);
 	if (more)
 		nursery_queue_kick(executor_of(q));
 	return n;

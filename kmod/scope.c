@@ -66,6 +66,7 @@ void __nursery_init(struct nursery *n, const struct nursery_params *params,
 	}
 	n->executor = params->executor ?: nursery_executor_unbound;
 	n->flags = params->flags & NURSERY_USER_FLAGS;
+	n->lane = raw_smp_processor_id();
 	if (!n->max_active && nursery_is_queue(n->executor) &&
 	    n->executor != nursery_executor_inline)
 		n->flags |= NURSERY_PUSHES;

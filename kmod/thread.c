@@ -52,6 +52,7 @@ struct thread {
 	unsigned long			idle_since;	/* jiffies */
 };
 
+static DEFINE_PER_CPU(struct nursery_lane, lanes);
 static struct threads builtin = { .attrs = { .node = NUMA_NO_NODE } };
 /* Not nursery_executor_unbound's: making threads must not wait for children. */
 static struct workqueue_struct *keepers;
@@ -333,12 +334,13 @@ static const struct nursery_executor_ops thread_ops = {
 	.retract	= nursery_queue_retract,
 };
 
-static void threads_init(struct threads *t, const char *name)
+static void threads_init(struct threads *t, const char *name,
+			 struct nursery_lane __percpu *lanes)
 {
 	strscpy(t->name, name, sizeof(t->name));
 	t->executor.ops = &thread_ops;
 	/* Never parted from: it ends after its nurseries, with its threads. */
-	nursery_queue_init(&t->executor.queue, ask_threads, UINT_MAX);
+	nursery_queue_init(&t->executor.queue, ask_threads, UINT_MAX, lanes);
 	raw_spin_lock_init(&t->lock);
 	INIT_LIST_HEAD(&t->idle);
 	INIT_LIST_HEAD(&t->lent);
@@ -415,7 +417,7 @@ nursery_executor_create_threads(const char *name, const struct nursery_thread_at
 		}
 		cpumask_copy(t->cpus, t->attrs.cpus);
 	}
-	threads_init(t, name);
+	threads_init(t, name, NULL);
 	return &t->executor;
 }
 EXPORT_SYMBOL_GPL(nursery_executor_create_threads);
@@ -449,7 +451,7 @@ int nursery_threads_start(void)
 	keepers = alloc_workqueue("nursery_keeper", WQ_UNBOUND, 0);
 	if (!keepers)
 		return -ENOMEM;
-	threads_init(&builtin, "nursery");
+	threads_init(&builtin, "nursery", &lanes);
 	return 0;
 }
 

@@ -21,10 +21,10 @@
  *   here			there
  *   count, cancelled, closed,	nursery->state
  *   waiting, listed, held, spread
- *   n_lock, q_lock, tree_lock	nursery->lock, queue->lock, nursery_tree_lock
+ *   n_lock, q_lock, tree_lock	nursery->lock, lane->lock, nursery_tree_lock
  *   next, end, running, r_held	worker->range
  *   slots, linked		worker->slots, worker->node in nursery->workers
- *   incoming, in_list		queue->incoming, queue->nurseries
+ *   incoming, in_list, nr	lane->incoming, lane->nurseries, lane->nr
  *   spawn()			nursery_spawn_on(), child_count_in(),
  *				nursery_ready_push_behind(),
  *				spawn_first()
@@ -125,6 +125,8 @@
 #define SPREAD_LATE	22	/* a thief looks at the slots, and clears SPREAD after that */
 #define RETAKE_SILENT	23	/* who takes one child out and puts others back offers nothing */
 #define END_UNHELD	24	/* the end of a child does not look at CHILD_HELD */
+#define NR_LATE		25	/* take_in() empties the one list before it counts in the other */
+#define NR_EARLY	26	/* nursery_queue_unlist() counts out before it looks for children again */
 #ifndef BUG
 #define BUG		0
 #endif
@@ -163,6 +165,7 @@ byte busy;
 /* struct nursery_queue */
 bool q_lock;
 bool incoming, in_list;
+byte nr;
 bool due;
 bool asked;			/* somebody is on the way */
 
@@ -581,6 +584,23 @@ looked_at:
 }
 
 /* q_lock held */
+inline take_in()
+{
+	if
+	:: incoming ->
+#if BUG != NR_LATE
+		nr++;
+#endif
+		incoming = false;
+#if BUG == NR_LATE
+		nr++;
+#endif
+		in_list = true
+	:: else
+	fi
+}
+
+/* q_lock held */
 inline unlist_empty()
 {
 #if BUG == UNLIST_UNCOUNTED
@@ -596,15 +616,19 @@ inline unlist_empty()
 		use_n();
 		some = false;
 		if
-		:: !listed -> listed = true; in_list = true
+		:: !listed -> listed = true; in_list = true; goto relisted
 		:: else
 		fi
 		}
 	:: else
 	fi;
 #endif
+	nr--;
+relisted:
 #if BUG != UNLIST_UNCOUNTED
 	uncount(1)
+#else
+	skip
 #endif
 }
 
@@ -777,20 +801,27 @@ end_idle:
 		due = false
 #endif
 	}
-look:	/* look_round() */
+look:	/* look_round(), lane_is_empty() */
 	atomic {
-		!q_lock -> q_lock = true;
-		/* take_in() */
-		if
-		:: incoming -> incoming = false; in_list = true
-		:: else
-		fi;
 		took = false;
 		if
-		:: !in_list -> goto found
+		:: incoming -> goto look_at_lane
 		:: else
 		fi
 	}
+	atomic {
+		if
+		:: !nr -> goto looked_at_all
+		:: else
+		fi
+	}
+look_at_lane:
+	atomic { !q_lock -> q_lock = true }
+	take_in();
+	if
+	:: !in_list -> goto found
+	:: else
+	fi;
 	/* visit(): the same look as in has_some() */
 	ready_any();
 	if
@@ -827,8 +858,9 @@ nothing:
 		unlist_empty()
 	fi;
 found:
+	q_lock = false;
+looked_at_all:
 	atomic {
-		q_lock = false;
 #if BUG == DUE_LATE
 		if
 		:: !works -> due = false
@@ -900,7 +932,7 @@ none_left:
 	if
 	:: time_is_up ->
 		if
-		:: in_list || incoming -> kick()
+		:: nr || incoming -> kick()
 		:: else
 		fi;
 		took = false;
@@ -1095,27 +1127,29 @@ unlist:	/* nursery_queue_unlist() */
 #endif
 	:: else -> goto unlisted
 	fi;
-	atomic {
-		if
-		:: incoming -> incoming = false; in_list = true
-		:: else
-		fi
-	}
+	take_in();
 	atomic { assert(in_list); in_list = false }
+#if BUG == NR_EARLY
+	nr--;
+#endif
 	/* The count at the moment at which LISTED is cleared */
 	atomic {
 		listed = false;
 		if
-		:: count == finished || BUG == JOINER_UNLISTS -> goto unlisted
+		:: count == finished || BUG == JOINER_UNLISTS -> goto count_out
 		:: else
 		fi
 	}
 	atomic {
 		if
-		:: !listed -> listed = true; in_list = true
+		:: !listed -> listed = true; in_list = true; goto unlisted
 		:: else
 		fi
 	}
+count_out:
+#if BUG != NR_EARLY
+	nr--;
+#endif
 unlisted:
 	atomic { q_lock = false; goto join }
 not_yet:

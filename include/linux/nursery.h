@@ -127,6 +127,14 @@ struct nursery_executor_ops {
 	bool (*retract)(const struct nursery_executor *e, struct nursery_runner *r);
 };
 
+/* private: part of a queue, that of one CPU or all of it; see kmod/queue.c */
+struct nursery_lane {
+	struct llist_head	incoming;	/* nurseries that have something to take ... */
+	raw_spinlock_t		lock;		/* the rest; in task context only */
+	unsigned int		nr;		/* not less than there are in @nurseries */
+	struct list_head	nurseries;	/* ... or may still have, by listed */
+} ____cacheline_aligned_in_smp;
+
 /* private: what an executor of ours has to do; see kmod/queue.c */
 struct nursery_queue {
 	int			due;		/* who was asked for and has not yet looked */
@@ -136,13 +144,13 @@ struct nursery_queue {
 	void			(*ask)(struct nursery_executor *e, bool elsewhere);
 	struct nursery_server	*asked;		/* who is due, if it can part from us */
 	struct nursery_server	*spare;		/* a work item at hand */
-	struct llist_head	incoming;	/* nurseries that have something to take ... */
-	raw_spinlock_t		lock;		/* @nurseries; in task context only */
-	struct list_head	nurseries;	/* ... or may still have, by listed */
+	struct nursery_lane __percpu	*lanes;	/* NULL: there is one */
+	unsigned int		turn;		/* the CPU whose lane is looked at first */
 	raw_spinlock_t		runners_lock;	/* @first, @last */
 	struct llist_node	*first;		/* runners that came one by one ... */
 	struct llist_node	**last;		/* ... in order */
 	struct list_head	lent;		/* waits for a thread; a caller's: an item */
+	struct nursery_lane	lane;		/* of a caller's */
 };
 
 /**
@@ -207,8 +215,8 @@ struct nursery {
 	};
 	const struct nursery_executor	*executor;
 	union {
-		struct llist_node	incoming;	/* queue->incoming */
-		struct list_head	listed;		/* queue->nurseries */
+		struct llist_node	incoming;	/* lane->incoming */
+		struct list_head	listed;		/* lane->nurseries */
 	};
 	struct hlist_head		workers;	/* who else runs children here; lock */
 	raw_spinlock_t			lock;		/* all down to "tree" */
@@ -239,7 +247,8 @@ struct nursery {
 	struct hlist_node		sibling;
 
 	/* set by nursery_init() and never changed */
-	unsigned int			flags;
+	u16				flags;
+	u16				lane;		/* of the executor: its opener's CPU */
 	unsigned int			max_active;	/* 0: no bound */
 	const char			*name;
 	atomic64_t			id;		/* 0: nobody has asked for it */

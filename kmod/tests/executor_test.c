@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Executors: that children run where they were told to. */
+#include <linux/cpu.h>
 #include <linux/delay.h>
 #include <linux/irqflags.h>
 #include <linux/llist.h>
@@ -407,6 +408,32 @@ static void executor_of_ones_own(struct kunit *test)
 	flush_work(&own->work);
 }
 
+/* A scope that is opened on this CPU; whether its child is found by a worker, wherever that is. */
+static long open_here(void *data)
+{
+	struct probe p;
+	int err = -1;
+
+	probe_init(&p, 0);
+	scoped_nursery(n, .name = "here", .flags = NURSERY_NO_HELP, .result = &err)
+		/* One that is lost is taken back, or the join would wait for ever. */
+		if (nursery_spawn(n, &p.child) ||
+		    !wait_for_completion_timeout(&p.started, 60 * HZ))
+			nursery_cancel(n, -ETIME);
+	return err;
+}
+
+/* Queues have a list for each CPU: what is in any of them is found. */
+static void scopes_on_every_cpu(struct kunit *test)
+{
+	unsigned int cpu;
+
+	cpus_read_lock();
+	for_each_online_cpu(cpu)
+		KUNIT_EXPECT_EQ(test, work_on_cpu(cpu, open_here, NULL), 0L);
+	cpus_read_unlock();
+}
+
 static struct kunit_case cases[] = {
 	KUNIT_CASE(workqueues),
 	KUNIT_CASE(own_queue),
@@ -420,6 +447,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(inline_runs_inside_the_spawn),
 	KUNIT_CASE(inline_does_not_run_in_an_interrupt),
 	KUNIT_CASE(executors_in_one_nursery),
+	KUNIT_CASE(scopes_on_every_cpu),
 	KUNIT_CASE(executor_of_ones_own),
 	{ }
 };
