@@ -524,12 +524,13 @@ static struct nursery *look_at_lane(struct nursery_lane *lane, struct nursery_wo
  */
 static struct nursery *look_round(struct nursery_queue *q, struct nursery_worker *w)
 {
+	/* Once: who changed it while we go round would have us miss lanes. */
+	unsigned int start = READ_ONCE(q->turn), cpu;
 	struct nursery *n = take_runner(q, w);
 	bool more = n && !is_empty(q);
-	unsigned int cpu;
 
 	if (!n) {
-		for_each_cpu_wrap(cpu, lanes_of(q), READ_ONCE(q->turn)) {
+		for_each_cpu_wrap(cpu, lanes_of(q), start) {
 			struct nursery_lane *lane = lane_at(q, cpu);
 
 			if (lane_is_empty(lane))
