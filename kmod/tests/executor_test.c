@@ -88,7 +88,6 @@ static void own_queue(struct kunit *test)
 static void own_executor_ends_with_its_nursery(struct kunit *test)
 {
 	struct workqueue_struct *wq = alloc_ordered_workqueue("nursery_own", 0);
-	DECLARE_COMPLETION_ONSTACK(gate);
 	struct nursery_executor *e;
 	struct probe p;
 	int i;
@@ -106,6 +105,7 @@ static void own_executor_ends_with_its_nursery(struct kunit *test)
 		memset(e, 0x5a, sizeof(*e));
 		kfree(e);
 	}
+	KUNIT_EXPECT_EQ(test, i, 200);
 	destroy_workqueue(wq);
 }
 

@@ -339,7 +339,6 @@ static void parked_service_is_stopped(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, nursery_child_join(&delayed), -ECANCELED);
 }
 
-/* A service with a leaf below it. */
 /* A service that notes what it saw of a cancel when it was run again. */
 struct again {
 	struct nursery_child	child;
@@ -389,6 +388,7 @@ static void cancel_leaves_a_service_that_was_unparked(struct kunit *test)
 	single_worker_destroy(e);
 }
 
+/* A service with a leaf below it. */
 struct nesting {
 	struct nursery_child child;
 	struct probe leaf;
@@ -484,17 +484,22 @@ static void cancel_leaves_services_to_the_join(struct kunit *test)
 /* Nobody relies yet on one that is not ready, so that is cancelled at once. */
 struct unready {
 	struct nursery_child child, canceller;
+	struct completion begun;
 	struct nursery *n;
 };
 
 static int never_ready(struct nursery_child *c)
 {
+	complete(&container_of(c, struct unready, child)->begun);
 	return nursery_sleep(c, LONG_TIME);
 }
 
 static int cancel_the_nursery(struct nursery_child *c)
 {
-	nursery_cancel(container_of(c, struct unready, canceller)->n, -EINTR);
+	struct unready *u = container_of(c, struct unready, canceller);
+
+	wait_for_completion(&u->begun);
+	nursery_cancel(u->n, -EINTR);
 	return 0;
 }
 
@@ -503,12 +508,13 @@ static void service_that_is_not_ready_is_cancelled(struct kunit *test)
 	struct unready u;
 	int err = -1, started = 0;
 
+	init_completion(&u.begun);
 	nursery_child_init(&u.child, never_ready, NULL);
 	nursery_child_set_service(&u.child);
 	nursery_child_init(&u.canceller, cancel_the_nursery, NULL);
 	scoped_nursery(n, .result = &err) {
 		u.n = n;
-		nursery_spawn_delayed(n, &u.canceller, 5 * NSEC_PER_MSEC);
+		nursery_spawn(n, &u.canceller);
 		started = nursery_start(n, &u.child);
 	}
 	KUNIT_EXPECT_EQ(test, started, -ECANCELED);

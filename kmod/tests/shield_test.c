@@ -295,7 +295,7 @@ static void i3_cancelled_child_cleans_up_in_its_shield(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, err, -EINTR);
 }
 
-/* Nurseries around a shield: all but the first two are below it. */
+/* Nurseries that are open in a shield: all but "around" are below it. */
 struct tree {
 	struct nursery_child	child;
 	struct nursery		*own;
