@@ -12,30 +12,22 @@
 #include "../kselftest_harness.h"
 #include "util.h"
 
-#define FAILSLAB	"/sys/kernel/debug/failslab/"
-#define FAIL_PAGE	"/sys/kernel/debug/fail_page_alloc/"
-#define FAIL_NTH	"/proc/thread-self/fail-nth"
 #define NO_FAULTS	"this kernel has no fault injection"
 #define MOST		200	/* allocations in a call; there are a few */
 
 FIXTURE(fault) {
 	int fd;
-	int fail_nth;
+	int failures;
 	struct census before;
 };
 
 FIXTURE_SETUP(fault)
 {
 	self->fd = -1;
-	self->fail_nth = open(FAIL_NTH, O_RDWR | O_CLOEXEC);
-	if (self->fail_nth < 0)
+	self->failures = open_failures();
+	if (self->failures == -ENOENT)
 		return;		/* the tests skip themselves */
-	/* GFP_KERNEL allocations too, and no stack trace for each */
-	ASSERT_EQ(0, write_file(FAILSLAB "ignore-gfp-wait", "N", SOON_MS));
-	ASSERT_EQ(0, write_file(FAILSLAB "verbose", "0", SOON_MS));
-	ASSERT_EQ(0, write_file(FAIL_PAGE "ignore-gfp-wait", "N", SOON_MS));
-	ASSERT_EQ(0, write_file(FAIL_PAGE "min-order", "0", SOON_MS));
-	ASSERT_EQ(0, write_file(FAIL_PAGE "verbose", "0", SOON_MS));
+	ASSERT_LE(0, self->failures);
 	self->fd = open_nursery(0);
 	ASSERT_LE(0, self->fd);
 	ASSERT_EQ(0, take_census(&self->before));
@@ -44,26 +36,7 @@ FIXTURE_SETUP(fault)
 FIXTURE_TEARDOWN(fault)
 {
 	close(self->fd);
-	close(self->fail_nth);
-}
-
-static void fail_nth(int fd, unsigned int nth)
-{
-	char text[16];
-	int len = snprintf(text, sizeof(text), "%u", nth);
-
-	if (pwrite(fd, text, len, 0) != len)
-		perror(FAIL_NTH);
-}
-
-/* Is the failure still to come? Then the call made fewer allocations. */
-static bool still_armed(int fd)
-{
-	char text[16] = "";
-
-	if (pread(fd, text, sizeof(text) - 1, 0) <= 0)
-		return false;
-	return atoi(text) != 0;
+	close(self->failures);
 }
 
 /* Run @attempt with failure 1, 2, ... until none happens; counts the refusals. */
@@ -75,10 +48,9 @@ static bool still_armed(int fd)
 	for (__nth = 1; __nth < MOST && !__through; __nth++) {			\
 		int __err;							\
 										\
-		fail_nth(__fd, __nth);						\
+		fail_allocation(__fd, __nth);					\
 		__err = (attempt);						\
-		__through = still_armed(__fd);					\
-		fail_nth(__fd, 0);						\
+		__through = !allocation_has_failed(__fd);			\
 		if (__err) {							\
 			EXPECT_EQ(-ENOMEM, __err);				\
 			__refused++;						\
@@ -100,9 +72,9 @@ static int open_and_close(void)
 
 TEST_F(fault, open)
 {
-	if (self->fail_nth < 0)
+	if (self->failures < 0)
 		SKIP(return, NO_FAULTS);
-	EXPECT_LE(1, sweep(self->fail_nth, open_and_close()));
+	EXPECT_LE(1, sweep(self->failures, open_and_close()));
 	EXPECT_EQ(0, wait_for_census(&self->before, SOON_MS));
 }
 
@@ -113,9 +85,9 @@ TEST_F(fault, spawn)
 	unsigned int spawned = 0, refused;
 	__u64 id;
 
-	if (self->fail_nth < 0)
+	if (self->failures < 0)
 		SKIP(return, NO_FAULTS);
-	refused = sweep(self->fail_nth, ({
+	refused = sweep(self->failures, ({
 		int err = spawn(self->fd, &id, 0, "sleep", 0);
 
 		spawned += !err;
@@ -146,11 +118,11 @@ TEST_F(fault, buffer)
 	struct nursery_buffer buffer = { .size = 64 * 1024 };
 	unsigned int refused;
 
-	if (self->fail_nth < 0)
+	if (self->failures < 0)
 		SKIP(return, NO_FAULTS);
 	kmsg_say("nursery-vm: expect vmalloc error|vmap|page allocation failure");
 	/* A file each, as one that lacks large parts is made of small ones, and is made. */
-	refused = sweep(self->fail_nth, open_with_buffer());
+	refused = sweep(self->failures, open_with_buffer());
 	kmsg_say("nursery-vm: expected");
 	EXPECT_LE(4, refused);
 	EXPECT_EQ(0, wait_for_census(&self->before, SOON_MS));
@@ -172,10 +144,10 @@ static int list(int fd, unsigned long request)
 
 TEST_F(fault, listings)
 {
-	if (self->fail_nth < 0)
+	if (self->failures < 0)
 		SKIP(return, NO_FAULTS);
-	EXPECT_LE(1, sweep(self->fail_nth, list(self->fd, NURSERY_IOC_LIST)));
-	EXPECT_LE(1, sweep(self->fail_nth, list(self->fd, NURSERY_IOC_OPS)));
+	EXPECT_LE(1, sweep(self->failures, list(self->fd, NURSERY_IOC_LIST)));
+	EXPECT_LE(1, sweep(self->failures, list(self->fd, NURSERY_IOC_OPS)));
 }
 
 TEST_HARNESS_MAIN

@@ -23,8 +23,6 @@
 
 #define DRIVER		"nursery_kinds"
 #define FILE_OF_DRIVER	"/dev/" DRIVER
-#define FAILSLAB	"/sys/kernel/debug/failslab/"
-#define FAIL_PAGE	"/sys/kernel/debug/fail_page_alloc/"
 #define MOST		300	/* allocations in a call; there are some dozens */
 #define SIZE		5000	/* more than two transfers, and than a page */
 #define MAP_SIZE	(4 * 4096)
@@ -290,49 +288,6 @@ TEST_F(kinds, dma_buf_outlives_scope_and_driver)
 	EXPECT_LE(0, self->fd);
 }
 
-static void fail_nth(int fd, unsigned int nth)
-{
-	char text[16];
-	int len = snprintf(text, sizeof(text), "%u", nth);
-
-	if (pwrite(fd, text, len, 0) != len)
-		perror("fail-nth");
-}
-
-/* Is the failure still to come? Then the call made fewer allocations. */
-static bool still_armed(int fd)
-{
-	char text[16] = "";
-
-	if (pread(fd, text, sizeof(text) - 1, 0) <= 0)
-		return false;
-	return atoi(text) != 0;
-}
-
-/*
- * Those that may sleep too, single pages too, and no stack trace for each. But not those
- * of the checkers, who would turn themselves off, if the kernel was told which caches may
- * fail: slub_debug=A,...
- */
-static int allow_failures(void)
-{
-	int err = write_file(FAILSLAB "ignore-gfp-wait", "N", SOON_MS);
-
-	if (!err)
-		err = write_file(FAILSLAB "verbose", "0", SOON_MS);
-	if (!err)
-		err = write_file(FAIL_PAGE "ignore-gfp-wait", "N", SOON_MS);
-	if (!err)
-		err = write_file(FAIL_PAGE "min-order", "0", SOON_MS);
-	if (!err)
-		err = write_file(FAIL_PAGE "verbose", "0", SOON_MS);
-	if (err)
-		return err;
-	if (shell("grep -q 1 /sys/kernel/slab/kmalloc-64/failslab"))
-		return 0;
-	return write_file(FAILSLAB "cache-filter", "Y", SOON_MS);
-}
-
 /* Has DMA_API_DEBUG given up? Then what it does not say means nothing. */
 static bool dma_debug_is_off(void)
 {
@@ -350,7 +305,7 @@ static bool dma_debug_is_off(void)
 /* The first allocation fails, then the second, until a job gets through without. */
 TEST_F_TIMEOUT(kinds, allocations_that_fail, LONG_S)
 {
-	int nth_fd = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
+	int failures = open_failures();
 	unsigned int kind, nth, refused;
 	long before = locked_kib();
 	bool through;
@@ -358,19 +313,18 @@ TEST_F_TIMEOUT(kinds, allocations_that_fail, LONG_S)
 
 	if (!self->devices.nr)
 		SKIP(return, "no edu device");
-	if (nth_fd < 0)
+	if (failures == -ENOENT)
 		SKIP(return, "this kernel has no fault injection");
-	ASSERT_EQ(0, allow_failures());
+	ASSERT_LE(0, failures);
 	/* vmalloc() and the page allocator tell the log */
 	kmsg_say("nursery-vm: expect vmalloc error|page allocation failure");
 	for (kind = 0; kind < KINDS_NR; kind++) {
 		refused = 0;
 		through = false;
 		for (nth = 1; nth < MOST && !through; nth++) {
-			fail_nth(nth_fd, nth);
+			fail_allocation(failures, nth);
 			err = run(self, kind, KINDS_NO_TRANSFER, NULL);
-			through = still_armed(nth_fd);
-			fail_nth(nth_fd, 0);
+			through = !allocation_has_failed(failures);
 			if (err) {
 				EXPECT_EQ(-ENOMEM, err)
 					TH_LOG("%s: allocation %u", names[kind], nth);
@@ -388,7 +342,7 @@ TEST_F_TIMEOUT(kinds, allocations_that_fail, LONG_S)
 	}
 	kmsg_say("nursery-vm: expected");
 	EXPECT_FALSE(dma_debug_is_off());
-	close(nth_fd);
+	close(failures);
 }
 
 TEST_HARNESS_MAIN

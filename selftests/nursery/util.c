@@ -252,6 +252,60 @@ int shell(const char *format, ...)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
+#define FAULTS	"/sys/kernel/debug/"
+
+/*
+ * A file to make allocations of this thread fail with; -ENOENT: this kernel has no fault
+ * injection. Those that may sleep fail too, and single pages, without a stack trace for
+ * each. But not those of the checkers, who would turn themselves off, if the kernel was told
+ * which caches may fail: slub_debug=A,...
+ */
+int open_failures(void)
+{
+	static const char * const settings[] = {
+		FAULTS "failslab/ignore-gfp-wait", "N",
+		FAULTS "failslab/verbose", "0",
+		FAULTS "fail_page_alloc/ignore-gfp-wait", "N",
+		FAULTS "fail_page_alloc/min-order", "0",
+		FAULTS "fail_page_alloc/verbose", "0",
+		NULL
+	};
+	int fd = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC), err = 0;
+	unsigned int i;
+
+	if (fd < 0)
+		return -errno;
+	for (i = 0; settings[i] && !err; i += 2)
+		err = write_file(settings[i], settings[i + 1], SOON_MS);
+	if (!err && !shell("grep -q 1 /sys/kernel/slab/kmalloc-64/failslab"))
+		err = write_file(FAULTS "failslab/cache-filter", "Y", SOON_MS);
+	if (err)
+		close(fd);
+	return err ?: fd;
+}
+
+/* From now on, the @nth, from 1; 0: none. */
+void fail_allocation(int fd, unsigned int nth)
+{
+	char text[16];
+	int len = snprintf(text, sizeof(text), "%u", nth);
+
+	if (pwrite(fd, text, len, 0) != len)
+		printf("# fail-nth: %s\n", strerror(errno));
+}
+
+/* Has it come to that? From now on none fails. */
+bool allocation_has_failed(int fd)
+{
+	char text[16] = "";
+	bool armed;
+
+	/* It counts down. */
+	armed = pread(fd, text, sizeof(text) - 1, 0) > 0 && atoi(text) != 0;
+	fail_allocation(fd, 0);
+	return !armed;
+}
+
 /* Reads what is logged from now on. */
 int kmsg_open(void)
 {

@@ -71,6 +71,11 @@ __printf(1, 2) int shell(const char *format, ...);
 	__holds;								\
 })
 
+/* allocations of this thread that fail, one at a time */
+int open_failures(void);
+void fail_allocation(int fd, unsigned int nth);
+bool allocation_has_failed(int fd);
+
 /* the kernel's log */
 int kmsg_open(void);
 __printf(1, 2) void kmsg_say(const char *format, ...);
