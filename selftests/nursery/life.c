@@ -150,25 +150,49 @@ TEST_F(life, sigkill_of_the_owner)
 	EXPECT_EQ(0, wait_for_census(&self->before, SOON_MS));
 }
 
-/* Killed in the middle of read(), of poll(), and of a page of the buffer. */
+static bool is_asleep(pid_t pid)
+{
+	char path[32], state = '?';
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	f = fopen(path, "r");
+	if (!f)
+		return false;
+	if (fscanf(f, "%*d (%*[^)]) %c", &state) != 1)
+		state = '?';
+	fclose(f);
+	return state == 'S';
+}
+
+/* Killed in the middle of read() and of poll(), with the buffer mapped. */
 TEST_F(life, sigkill_of_a_reader)
 {
+	struct pollfd p = { .events = POLLIN };
 	struct nursery_record r;
+	int how, pipefd[2], status;
 	pid_t pid;
-	int fd;
+	char c;
 
-	pid = fork();
-	ASSERT_LE(0, pid);
-	if (!pid) {
-		fd = open_nursery(0);
-		if (!map_buffer(fd, 1 << 20) || spawn_sleepers(fd, NULL, 5))
-			_exit(1);
-		read(fd, &r, sizeof(r));
-		_exit(2);
+	for (how = 0; how < 2; how++) {
+		ASSERT_EQ(0, pipe(pipefd));
+		pid = fork();
+		ASSERT_LE(0, pid);
+		if (!pid) {
+			p.fd = open_nursery(0);
+			if (!map_buffer(p.fd, 1 << 20) || spawn_sleepers(p.fd, NULL, 5) ||
+			    write(pipefd[1], "", 1) != 1)
+				_exit(1);
+			_exit(how ? poll(&p, 1, -1) : read(p.fd, &r, sizeof(r)));
+		}
+		close(pipefd[1]);
+		ASSERT_EQ(1, read(pipefd[0], &c, 1));
+		close(pipefd[0]);
+		EXPECT_TRUE(wait_until(is_asleep(pid), SOON_MS));
+		ASSERT_EQ(0, kill(pid, SIGKILL));
+		ASSERT_EQ(0, wait_exit(pid, SOON_MS, &status));
+		EXPECT_TRUE(WIFSIGNALED(status));
 	}
-	sleep_ms(300);
-	ASSERT_EQ(0, kill(pid, SIGKILL));
-	ASSERT_EQ(0, wait_exit(pid, SOON_MS, NULL));
 }
 
 /* A file is a nursery, however many processes have it: the last close ends it. */
