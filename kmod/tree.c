@@ -265,7 +265,9 @@ void nursery_tree_left_open(struct nursery *n, struct nursery_child *c)
 
 /*
  * Leave what is above. A child that opened us has not returned, unless it is wrong: then
- * it has been reported, and is above us no more.
+ * it has been reported, and is above us no more. Only if it returns while somebody else
+ * is here, and its memory goes at once, that is looked at once more. To rule this out would
+ * take another atomic of all who are right.
  *
  * Return: false: we were moved to the roots meanwhile.
  */
