@@ -381,14 +381,19 @@ static void abort_transfer(struct nursery_cancel_handler *h)
 	nursery_child_complete(&t->child, -ECANCELED);
 }
 
+static void begin(struct kunit *test, struct nursery *n, struct nursery_child *c)
+{
+	nursery_child_init(c, NULL, NULL);
+	KUNIT_EXPECT_EQ(test, nursery_child_begin(n, c), 0);
+}
+
 static void i6_handler_runs_at_once_and_may_complete_its_child(struct kunit *test)
 {
 	struct transfer t = { };
 	struct nursery n;
 
 	nursery_init(&n, NULL);
-	nursery_child_init(&t.child, NULL, NULL);
-	KUNIT_EXPECT_EQ(test, nursery_child_begin(&n, &t.child), 0);
+	begin(test, &n, &t.child);
 	KUNIT_EXPECT_EQ(test, nursery_on_cancel(&t.child, &t.handler, abort_transfer), 0);
 	nursery_cancel(&n, -EINTR);
 	KUNIT_EXPECT_EQ(test, t.calls, 1);
@@ -402,8 +407,7 @@ static void i6_handler_of_a_cancelled_child_runs_when_registered(struct kunit *t
 	struct nursery n;
 
 	nursery_init(&n, NULL);
-	nursery_child_init(&t.child, NULL, NULL);
-	KUNIT_EXPECT_EQ(test, nursery_child_begin(&n, &t.child), 0);
+	begin(test, &n, &t.child);
 	nursery_cancel(&n, 0);
 	KUNIT_EXPECT_EQ(test, nursery_on_cancel(&t.child, &t.handler, abort_transfer), -ECANCELED);
 	KUNIT_EXPECT_EQ(test, t.calls, 1);
@@ -416,8 +420,7 @@ static void handler_of_a_finished_child_is_not_called(struct kunit *test)
 	struct nursery n;
 
 	nursery_init(&n, NULL);
-	nursery_child_init(&t.child, NULL, NULL);
-	KUNIT_EXPECT_EQ(test, nursery_child_begin(&n, &t.child), 0);
+	begin(test, &n, &t.child);
 	KUNIT_EXPECT_EQ(test, nursery_on_cancel(&t.child, &t.handler, abort_transfer), 0);
 	nursery_child_complete(&t.child, 0);
 	nursery_cancel(&n, 0);

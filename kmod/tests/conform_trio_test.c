@@ -120,24 +120,31 @@ static int family_run(struct nursery_child *c)
 	return f->err;
 }
 
+/* Two of them, whose leaves sleep. */
+static void start_families(struct nursery *n, struct family *f)
+{
+	int i, j;
+
+	for (i = 0; i < 2; i++) {
+		for (j = 0; j < 2; j++) {
+			probe_init(&f[i].leaf[j], 0);
+			f[i].leaf[j].sleep = LONG_TIME;
+		}
+		nursery_child_init(&f[i].worker, family_run, NULL);
+		nursery_spawn(n, &f[i].worker);
+	}
+	for (i = 0; i < 4; i++)
+		wait_for_completion(&f[i / 2].leaf[i % 2].started);
+}
+
 static void cancel_inheritance(struct kunit *test)
 {
-	struct family *f = kunit_kcalloc(test, 2, sizeof(*f), GFP_KERNEL);
-	int i, j, err = -1;
+	struct family *f = NEW(test, struct family, 2);
+	int i, err = -1;
 
-	KUNIT_ASSERT_NOT_NULL(test, f);
 	scoped_nursery(n, .name = "workers", .executor = nursery_executor_thread,
 		       .result = &err) {
-		for (i = 0; i < 2; i++) {
-			for (j = 0; j < 2; j++) {
-				probe_init(&f[i].leaf[j], 0);
-				f[i].leaf[j].sleep = LONG_TIME;
-			}
-			nursery_child_init(&f[i].worker, family_run, NULL);
-			nursery_spawn(n, &f[i].worker);
-		}
-		for (i = 0; i < 4; i++)
-			wait_for_completion(&f[i / 2].leaf[i % 2].started);
+		start_families(n, f);
 		nursery_cancel(n, -EINTR);
 	}
 	KUNIT_EXPECT_EQ(test, err, -EINTR);
@@ -280,21 +287,11 @@ static void failed_abort(struct kunit *test)
 /* A cancel finds what is below a child, and that only: so it knows who opened what. */
 static void task_tree_introspection(struct kunit *test)
 {
-	struct family *f = kunit_kcalloc(test, 2, sizeof(*f), GFP_KERNEL);
-	int i, j, err = -1;
+	struct family *f = NEW(test, struct family, 2);
+	int j, err = -1;
 
-	KUNIT_ASSERT_NOT_NULL(test, f);
 	scoped_nursery(n, .name = "tree", .executor = nursery_executor_thread, .result = &err) {
-		for (i = 0; i < 2; i++) {
-			for (j = 0; j < 2; j++) {
-				probe_init(&f[i].leaf[j], 0);
-				f[i].leaf[j].sleep = LONG_TIME;
-			}
-			nursery_child_init(&f[i].worker, family_run, NULL);
-			nursery_spawn(n, &f[i].worker);
-		}
-		for (i = 0; i < 4; i++)
-			wait_for_completion(&f[i / 2].leaf[i % 2].started);
+		start_families(n, f);
 		nursery_child_cancel(&f[1].worker);
 		KUNIT_EXPECT_EQ(test, nursery_child_join(&f[1].worker), -ECANCELED);
 		for (j = 0; j < 2; j++) {
@@ -437,10 +434,9 @@ static struct shielded *shielded(struct kunit *test, nursery_fn_t fn)
 	return s;
 }
 
-/* The outer cancel is hidden, one inside is not; it is seen when the shield is down. */
-static void cancel_shielding(struct kunit *test)
+/* Cancel the outer scope when the shield is up. */
+static void cancel_outer(struct kunit *test, struct shielded *s)
 {
-	struct shielded *s = shielded(test, behind_a_shield);
 	int err = 0;
 
 	scoped_nursery(n, .name = "outer", .result = &err) {
@@ -450,6 +446,14 @@ static void cancel_shielding(struct kunit *test)
 		complete(&s->go);
 	}
 	KUNIT_EXPECT_EQ(test, err, -EINTR);
+}
+
+/* The outer cancel is hidden, one inside is not; it is seen when the shield is down. */
+static void cancel_shielding(struct kunit *test)
+{
+	struct shielded *s = shielded(test, behind_a_shield);
+
+	cancel_outer(test, s);
 	KUNIT_EXPECT_TRUE(test, s->hidden);
 	KUNIT_EXPECT_EQ(test, s->slept_hidden, 0);
 	KUNIT_EXPECT_EQ(test, s->inner, -EXDEV);
@@ -480,15 +484,8 @@ static int unshield_above_a_leaf(struct nursery_child *c)
 static void cancel_shield_abort(struct kunit *test)
 {
 	struct shielded *s = shielded(test, unshield_above_a_leaf);
-	int err = 0;
 
-	scoped_nursery(n, .name = "outer", .result = &err) {
-		nursery_spawn(n, &s->child);
-		wait_for_completion(&s->up);
-		nursery_cancel(n, -EINTR);
-		complete(&s->go);
-	}
-	KUNIT_EXPECT_EQ(test, err, -EINTR);
+	cancel_outer(test, s);
 	KUNIT_EXPECT_TRUE(test, s->hidden);
 	KUNIT_EXPECT_TRUE(test, s->seen);
 	KUNIT_EXPECT_EQ(test, s->inner, -ECANCELED);
@@ -605,7 +602,6 @@ struct cancelled_start {
 	struct nursery_child child;
 	struct nursery *n;
 	struct starter starter;
-	struct completion begun;
 	int err;
 };
 
@@ -613,7 +609,6 @@ static int start_in_background(struct nursery_child *c)
 {
 	struct cancelled_start *k = container_of(c, struct cancelled_start, child);
 
-	complete(&k->begun);
 	k->err = nursery_start(k->n, &k->starter.child);
 	return 0;
 }
@@ -625,14 +620,13 @@ static void nursery_start_with_cancelled_nursery(struct kunit *test)
 	int err = -1;
 
 	KUNIT_ASSERT_NOT_NULL(test, k);
-	init_completion(&k->begun);
 	starter_init(&k->starter, SLEEPS);
 	nursery_child_init(&k->child, start_in_background, NULL);
 	scoped_nursery(others, .name = "others", .executor = nursery_executor_thread) {
 		scoped_nursery(n, .name = "target", .result = &err) {
 			k->n = n;
 			nursery_spawn(others, &k->child);
-			wait_for_completion(&k->begun);
+			wait_for_completion(&k->starter.entered);
 			nursery_cancel(n, -EINTR);
 			nursery_child_join(&k->child);
 		}
@@ -652,7 +646,6 @@ static void nursery_start_keeps_nursery_open(struct kunit *test)
 		scoped_nursery(n, .name = "target", .result = &err) {
 			for (i = 0; i < 2; i++) {
 				k[i].n = n;
-				init_completion(&k[i].begun);
 				/* The second never gets ready. */
 				starter_init(&k[i].starter, i ? FAILS : READY);
 				complete(&k[i].starter.gate);
