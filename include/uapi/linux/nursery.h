@@ -3,12 +3,12 @@
  * /dev/nursery: one open file is one nursery.
  *
  * Closing it (its last descriptor and its last mapping), or dying, cancels its
- * children and joins them. All times
- * are CLOCK_MONOTONIC, in nanoseconds. Structures have no holes. Unknown
- * ioctls are -ENOTTY; unknown flags and reserved fields that are not zero are
- * -EINVAL. A structure may grow at its end: the size is part of the request
- * number, a shorter one is filled up with zeroes, and of a longer one the part
- * that the kernel does not know must be zero (-E2BIG).
+ * children and joins them. All times are CLOCK_MONOTONIC, in nanoseconds.
+ * Structures have no holes. Unknown ioctls are -ENOTTY; unknown flags and
+ * reserved fields that are not zero are -EINVAL. A structure may grow at its end:
+ * the size is part of the request number, a shorter one is filled up with zeroes,
+ * and of a longer one the part that the kernel does not know must be zero
+ * (-E2BIG).
  *
  * Documentation/userspace-api/nursery.rst describes the whole.
  */
