@@ -91,6 +91,9 @@ static int probe(struct platform_device *pdev)
 	s->opened = err;
 	if (err) {
 		s->spawned = nursery_spawn(&s->nursery, &s->child);
+		/* If it is not refused, do not wait for it for ever. */
+		if (!s->spawned)
+			nursery_cancel(&s->nursery, -EPROTO);
 		return err;
 	}
 	err = nursery_defer(&s->nursery, released, s) ?: nursery_spawn(&s->nursery, &s->child);
