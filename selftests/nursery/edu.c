@@ -277,6 +277,20 @@ TEST_F(edu, two_processes_at_once)
 	}
 }
 
+static bool has_calls(int watch, pid_t pid)
+{
+	struct nursery_entry *list;
+	bool found = false;
+	__u32 nr, i;
+
+	list = list_entries(watch, NURSERY_LIST_ALL, &nr);
+	for (i = 0; i < nr; i++)
+		found |= list[i].kind == NURSERY_ENTRY_NURSERY && list[i].pid == pid &&
+			 list[i].nr_children;
+	free(list);
+	return found;
+}
+
 /* Somebody is killed; the other's calls, in the same devices, go on. */
 TEST_F(edu, sigkill_beside_another)
 {
@@ -297,7 +311,8 @@ TEST_F(edu, sigkill_beside_another)
 	ASSERT_LE(0, other);
 	if (!other)
 		_exit(-edu_copies(self->devices.nr * 2, 5, 2 * SOON_MS));
-	sleep_ms(50);
+	EXPECT_TRUE(wait_until(has_calls(self->watch, other) || task_state(other) == 'Z',
+			       LIMIT_MS));
 	ASSERT_EQ(0, kill(victim, SIGKILL));
 	ASSERT_EQ(0, wait_exit(victim, LIMIT_MS, &status));
 	ASSERT_EQ(0, wait_exit(other, 2 * SOON_MS, &status));

@@ -8,6 +8,9 @@
  * /sys/power/pm_test makes a suspend stop right after the freezer, and thaw
  * after a while.
  */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -77,6 +80,7 @@ FIXTURE_TEARDOWN(freeze)
 /* A thread that waits for one record, and what came of it. */
 struct waiter {
 	pthread_t thread;
+	pid_t tid;		/* atomically */
 	int fd;
 	bool poll;
 	bool over;		/* atomically */
@@ -89,12 +93,20 @@ static void *wait_for_record(void *arg)
 	struct waiter *w = arg;
 	struct pollfd p = { .fd = w->fd, .events = POLLIN };
 
+	__atomic_store_n(&w->tid, gettid(), __ATOMIC_SEQ_CST);
 	if (w->poll && poll(&p, 1, -1) != 1)
 		w->error = errno;
 	else if (read(w->fd, &w->record, sizeof(w->record)) != sizeof(w->record))
 		w->error = errno ?: EIO;
 	__atomic_store_n(&w->over, true, __ATOMIC_SEQ_CST);
 	return NULL;
+}
+
+static bool waits(struct waiter *w)
+{
+	pid_t tid = __atomic_load_n(&w->tid, __ATOMIC_SEQ_CST);
+
+	return tid && task_state(tid) == 'S';
 }
 
 #define TOO_MUCH	"this kernel cannot freeze without a suspend"
@@ -105,9 +117,9 @@ static void waits_through_a_freeze(struct __test_metadata *_metadata, int fd, bo
 
 	ASSERT_EQ(0, spawn(fd, NULL, 1, "sleep", 3600 * SEC));
 	ASSERT_EQ(0, pthread_create(&w.thread, NULL, wait_for_record, &w));
-	sleep_ms(100);
+	EXPECT_TRUE(wait_until(waits(&w), SOON_MS));
 	EXPECT_EQ(0, freeze());
-	sleep_ms(100);
+	EXPECT_TRUE(wait_until(waits(&w), SOON_MS));
 	EXPECT_FALSE(__atomic_load_n(&w.over, __ATOMIC_SEQ_CST));
 	ASSERT_EQ(0, cancel(fd, 0, 0));
 	ASSERT_EQ(0, pthread_join(w.thread, NULL));
@@ -158,6 +170,8 @@ TEST_F_TIMEOUT(freeze, a_close_in_flight_is_waited_for, 60)
 		_exit(0);
 	}
 	ASSERT_EQ(1, read(go[0], &c, 1));
+	/* It waits, or has: nobody can say when the transfer ends. */
+	EXPECT_TRUE(wait_until(strchr("DZ", task_state(pid)), SOON_MS));
 	EXPECT_EQ(0, freeze());
 	EXPECT_EQ(0, wait_exit(pid, SOON_MS, &status));
 	EXPECT_EQ(0, status);

@@ -150,21 +150,6 @@ TEST_F(life, sigkill_of_the_owner)
 	EXPECT_EQ(0, wait_for_census(&self->before, SOON_MS));
 }
 
-static bool is_asleep(pid_t pid)
-{
-	char path[32], state = '?';
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	f = fopen(path, "r");
-	if (!f)
-		return false;
-	if (fscanf(f, "%*d (%*[^)]) %c", &state) != 1)
-		state = '?';
-	fclose(f);
-	return state == 'S';
-}
-
 /* Killed in the middle of read() and of poll(), with the buffer mapped. */
 TEST_F(life, sigkill_of_a_reader)
 {
@@ -188,7 +173,7 @@ TEST_F(life, sigkill_of_a_reader)
 		close(pipefd[1]);
 		ASSERT_EQ(1, read(pipefd[0], &c, 1));
 		close(pipefd[0]);
-		EXPECT_TRUE(wait_until(is_asleep(pid), SOON_MS));
+		EXPECT_TRUE(wait_until(task_state(pid) == 'S', SOON_MS));
 		ASSERT_EQ(0, kill(pid, SIGKILL));
 		ASSERT_EQ(0, wait_exit(pid, SOON_MS, &status));
 		EXPECT_TRUE(WIFSIGNALED(status));

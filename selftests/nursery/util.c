@@ -203,6 +203,22 @@ void sleep_ms(unsigned int ms)
 		;
 }
 
+/* The letter that /proc has for what a process or thread does, 0 for one that is gone. */
+char task_state(pid_t pid)
+{
+	char path[32], state;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	f = fopen(path, "r");
+	if (!f)
+		return 0;
+	if (fscanf(f, "%*d (%*[^)]) %c", &state) != 1)
+		state = 0;
+	fclose(f);
+	return state;
+}
+
 /* 0 and the status, or -ETIMEDOUT, and the process lives on. */
 int wait_exit(pid_t pid, int ms, int *status)
 {

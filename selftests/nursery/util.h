@@ -56,6 +56,7 @@ int wait_for_census(const struct census *want, int ms);
 /* time, processes, files */
 __u64 now_ns(void);
 void sleep_ms(unsigned int ms);
+char task_state(pid_t pid);
 int wait_exit(pid_t pid, int ms, int *status);
 int become_nobody(void);
 int write_file(const char *path, const char *text, int ms);
