@@ -239,11 +239,12 @@ static void i9_slow_handler_is_waited_for(struct kunit *test)
 
 static void i9_deadline_without_a_grace(struct kunit *test)
 {
-	struct nursery *n = open(test, &(struct nursery_params){ .timeout = NSEC_PER_MSEC });
+	struct nursery *n = open(test, NULL);
 
 	own_buffer(test, n, 0, 0);
 	begin(test, n, 0);
 	begin(test, n, 1);
+	nursery_set_deadline(n, ktime_get());
 	KUNIT_EXPECT_EQ(test, nursery_join(n), -ETIMEDOUT);
 	EXPECT_EVENTS(test, QUIESCED, DONE, DONE, RELEASED);
 }
