@@ -11,6 +11,10 @@
  * nursery->nr_claims. So who has seen that a child has finished, be it in its done(), finds
  * that there is room for another.
  *
+ * With NURSERY_KEEP_PLACES a child that parks keeps both until it has finished. When it is to be
+ * run again it does not queue here, as it has its place, but is given to the nursery's
+ * executor at once.
+ *
  * Both counts and the list are under nursery->lock. Services, external children and nested
  * nurseries neither claim nor take a place; a nursery without a bound has none of all this.
  */
@@ -23,12 +27,14 @@ void nursery_child_claim(struct nursery *n, struct nursery_child *c)
 		n->nr_claims++;
 }
 
-/* It wants none for now. Context: nursery->lock held. */
-void nursery_child_unclaim(struct nursery *n, struct nursery_child *c)
+/* It parks: it wants none for now, or keeps it. Context: nursery->lock held, @c has run. */
+void nursery_child_leave_place(struct nursery *n, struct nursery_child *c)
 {
-	if (!n->max_active)
+	if (!n->max_active || child_is_service(c))
 		return;
-	if (atomic_fetch_andnot(CHILD_CLAIMS, &c->state) & CHILD_CLAIMS)
+	if (n->flags & NURSERY_KEEP_PLACES)
+		n->nr_active++;		/* its worker is about to give one back */
+	else if (atomic_fetch_andnot(CHILD_CLAIMS, &c->state) & CHILD_CLAIMS)
 		n->nr_claims--;
 }
 
@@ -60,6 +66,8 @@ void nursery_child_queue(struct nursery *n, struct nursery_child *c,
 {
 	if (!nursery_takes_place(n, c)) {
 		nursery_child_submit(n, c, e);
+		if (nursery_has_kept_place(n, c))
+			nursery_wake_to_help(n);
 		return;
 	}
 	nursery_child_claim(n, c);

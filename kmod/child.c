@@ -297,7 +297,8 @@ static int refusal(const struct nursery *n, const struct nursery_child *c)
  * As nursery_spawn(), but with max_active the child is refused, and nothing changed, if so
  * many function children of @n run or are to be run, whether or not a worker has
  * come for them. One that has finished does not count, in its done() already; nor does
- * one that is parked or delayed. Where max_active is 0 none is refused for that.
+ * one that is delayed, or parked without %NURSERY_KEEP_PLACES. Where max_active is 0 none is
+ * refused for that.
  *
  * Context: Any, hard interrupts included.
  * Return: as nursery_spawn(); -EAGAIN: there are max_active. Any other reason for a

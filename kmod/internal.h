@@ -37,7 +37,8 @@
 #include "compat.h"
 
 /* nursery->flags, beside those of struct nursery_params. They stay: read without a lock */
-#define NURSERY_USER_FLAGS	(NURSERY_SUPERVISE | NURSERY_NO_HELP | NURSERY_COLLECT)
+#define NURSERY_USER_FLAGS	(NURSERY_SUPERVISE | NURSERY_NO_HELP | NURSERY_COLLECT | \
+				 NURSERY_KEEP_PLACES)
 #define NURSERY_OF_FILE		BIT(15)	/* embedded in a struct nursery_file */
 #define NURSERY_RACE		BIT(14)	/* the first success cancels it: see race.c */
 #define NURSERY_PUSHES		BIT(13)	/* its executor takes children from its inbox */
@@ -389,7 +390,7 @@ void nursery_child_end_external(struct nursery_child *c, unsigned long by);
 
 /* bound.c */
 void nursery_child_claim(struct nursery *n, struct nursery_child *c);
-void nursery_child_unclaim(struct nursery *n, struct nursery_child *c);
+void nursery_child_leave_place(struct nursery *n, struct nursery_child *c);
 void nursery_child_queue(struct nursery *n, struct nursery_child *c,
 			 const struct nursery_executor *e);
 void nursery_submit_waiting(struct nursery *n);
@@ -400,10 +401,16 @@ static inline bool nursery_has_place(const struct nursery *n)
 	return !n->max_active || n->nr_active < n->max_active;
 }
 
-/* Does a child that is started count below max_active? */
+/* Has it parked, and kept its place? Until it is run again. */
+static inline bool nursery_has_kept_place(const struct nursery *n, const struct nursery_child *c)
+{
+	return n->flags & NURSERY_KEEP_PLACES && atomic_read(&c->state) & CHILD_STARTED;
+}
+
+/* Is a child that is started counted below max_active, and was not before? */
 static inline bool nursery_takes_place(const struct nursery *n, const struct nursery_child *c)
 {
-	return n->max_active && !child_is_service(c);
+	return n->max_active && !child_is_service(c) && !nursery_has_kept_place(n, c);
 }
 
 /* submit.c */

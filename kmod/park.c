@@ -138,7 +138,7 @@ void nursery_child_park(struct nursery *n, struct nursery_child *c)
 	raw_spin_lock_irq(&n->lock);
 	nursery_drop_handlers(c);
 	nursery_wait_for_handlers(n, c);
-	nursery_child_unclaim(n, c);
+	nursery_child_leave_place(n, c);
 	parks = park(n, c, when, true);
 	raw_spin_unlock_irq(&n->lock);
 	if (!parks)

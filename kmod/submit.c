@@ -94,7 +94,7 @@ bool nursery_submit_to_threads(struct nursery *n)
 			all = false;
 			continue;
 		}
-		if (n->max_active)
+		if (nursery_takes_place(n, c))
 			n->nr_active--;
 		nursery_child_submit(n, c, nursery_executor_thread);
 	}

@@ -68,10 +68,16 @@ typedef int (*nursery_fn_t)(struct nursery_child *child);
  *	Children that have finished are kept for nursery_next(). They may not be
  *	freed or spawned again before that has returned them, or the nursery has been
  *	joined.
+ *
+ * %NURSERY_KEEP_PLACES
+ *	A child that parks keeps its place below max_active until it has finished, as one
+ *	does whose hardware is at work. So max_active says how many are under way,
+ *	and not how many run. Let none of them wait for one that has not started.
  */
 #define NURSERY_SUPERVISE	BIT(0)
 #define NURSERY_NO_HELP		BIT(1)
 #define NURSERY_COLLECT		BIT(2)
+#define NURSERY_KEEP_PLACES	BIT(3)
 
 /**
  * struct nursery_params - how a nursery is to behave
@@ -82,8 +88,8 @@ typedef int (*nursery_fn_t)(struct nursery_child *child);
  * @executor: where spawned children run; NULL: nursery_executor_unbound
  * @max_active: how many function children may run at once; 0: no bound,
  *	1: ordered, first in, first out. Hardware (external) children and nested
- *	nurseries are not counted.
- * @flags: %NURSERY_SUPERVISE, %NURSERY_NO_HELP, %NURSERY_COLLECT
+ *	nurseries are not counted, nor are children that have parked.
+ * @flags: %NURSERY_SUPERVISE, %NURSERY_NO_HELP, %NURSERY_COLLECT, %NURSERY_KEEP_PLACES
  * @timeout: time from now until cancel(-ETIMEDOUT), in ns; 0: none
  * @grace: how long children have after a cancel, and after their other handlers have been
  *	called, until those of nursery_on_hard_cancel() are called if they are still

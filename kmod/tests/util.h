@@ -110,6 +110,7 @@ extern struct kunit_suite nursery_executor_suite;
 extern struct kunit_suite nursery_sim_suite;
 extern struct kunit_suite nursery_depth_suite;
 extern struct kunit_suite nursery_park_suite;
+extern struct kunit_suite nursery_place_suite;
 extern struct kunit_suite nursery_service_suite;
 extern struct kunit_suite nursery_collect_suite;
 extern struct kunit_suite nursery_handler_suite;
