@@ -168,8 +168,13 @@ static void cancel_call(struct nursery_cancel_handler *h)
 	nursery_child_cancel(&container_of(h, struct nursery_call, on_cancel)->child);
 }
 
-/* Hand the call to the provider with the fewest pending that takes it. */
-static int spawn_on_provider(struct nursery_call *call, unsigned int nr_args)
+/*
+ * The provider with the fewest calls pending. Its nursery is kept: the call is spawned
+ * without the lock, as it may run in the spawn, and the driver is to stay meanwhile.
+ *
+ * Return: the operation, or ERR_PTR as nursery_call_spawn().
+ */
+static struct nursery_op *get_provider(const char *name, unsigned int nr_args)
 {
 	struct nursery_op *op, *best;
 	int err;
@@ -179,7 +184,7 @@ static int spawn_on_provider(struct nursery_call *call, unsigned int nr_args)
 		best = NULL;
 		err = -ENOENT;
 		list_for_each_entry(op, &ops, node) {
-			if (strcmp(op->name, call->name))
+			if (strcmp(op->name, name))
 				continue;
 			if (op->nr_args != nr_args) {
 				if (err == -ENOENT)
@@ -192,42 +197,43 @@ static int spawn_on_provider(struct nursery_call *call, unsigned int nr_args)
 			if (!best || atomic_read(&op->pending) < atomic_read(&best->pending))
 				best = op;
 		}
-		if (!best)
-			break;
-		call->op = best;
+	} while (best && nursery_keep(best->nursery));	/* closed since we looked */
+	if (best)
 		atomic_inc(&best->pending);
-		err = nursery_spawn(best->nursery, &call->child);
-		if (err)
-			atomic_dec(&best->pending);
-	} while (err);	/* it was cancelled or joined since we looked: look again */
 	mutex_unlock(&ops_lock);
-	return err;
+	return best ?: ERR_PTR(err);
 }
 
-/*
- * Spawn a call of @name as a child of the file.
- *
- * Context: Process context, file->lock held: no reader frees the call meanwhile.
- * Return: 0; -ENOENT no such operation, -EINVAL other arguments, -ENODEV its
- *	   providers go away, -ECANCELED the file's nursery is cancelled, -ENOMEM.
- */
-int nursery_call_spawn(struct nursery_file *file, const char *name, const u64 *args,
-		       unsigned int nr_args, u64 cookie, u64 *id)
+static struct nursery_call *new_call(struct nursery_file *file, struct nursery_op *op,
+				     const char *name, const u64 *args, u64 cookie)
 {
 	struct nursery_call *call;
-	int err;
 
-	call = kzalloc(sizeof(*call), GFP_KERNEL_ACCOUNT);
+	call = kzalloc(size_add(sizeof(*call), op->data_size), GFP_KERNEL_ACCOUNT);
 	if (!call)
-		return -ENOMEM;
+		return NULL;
+	call->op = op;
+	call->data = call + 1;
 	call->file = file;
 	call->cookie = cookie;
 	call->id = nursery_new_id();
 	strscpy(call->name, name, sizeof(call->name));
-	memcpy(call->args, args, nr_args * sizeof(*args));
+	memcpy(call->args, args, op->nr_args * sizeof(*args));
 	nursery_child_init(&call->child, call_run, call_done);
 	nursery_child_init(&call->user, NULL, user_done);
+	return call;
+}
 
+/* Return: 0; -EAGAIN the provider has gone, there may be another one; else an errno. */
+static int spawn_call(struct nursery_file *file, struct nursery_op *op, const char *name,
+		      const u64 *args, u64 cookie, u64 *id)
+{
+	struct nursery_call *call;
+	int err;
+
+	call = new_call(file, op, name, args, cookie);
+	if (!call)
+		return -ENOMEM;
 	err = nursery_child_begin(&file->nursery, &call->user);
 	if (err) {
 		kfree(call);
@@ -236,7 +242,7 @@ int nursery_call_spawn(struct nursery_file *file, const char *name, const u64 *a
 	*id = call->id;
 	nursery_on_cancel(&call->user, &call->on_cancel, cancel_call);
 
-	err = spawn_on_provider(call, nr_args);
+	err = nursery_spawn_on(op->nursery, &call->child, op->executor);
 	if (err) {
 		call->refused = true;
 		/*
@@ -245,7 +251,7 @@ int nursery_call_spawn(struct nursery_file *file, const char *name, const u64 *a
 		 */
 		nursery_off_cancel(&call->on_cancel);
 		nursery_child_complete(&call->user, 0);
-		return err;
+		return -EAGAIN;
 	}
 	WRITE_ONCE(file->outstanding, file->outstanding + 1);
 	/*
@@ -257,6 +263,34 @@ int nursery_call_spawn(struct nursery_file *file, const char *name, const u64 *a
 	if (nursery_child_cancelled(&call->user))
 		nursery_child_cancel(&call->child);
 	return 0;
+}
+
+/*
+ * Spawn a call of @name as a child of the file.
+ *
+ * Context: Process context, file->lock held: no reader frees the call meanwhile, not even
+ *	    one that runs here.
+ * Return: 0; -ENOENT no such operation, -EINVAL other arguments, -ENODEV its
+ *	   providers go away, -ECANCELED the file's nursery is cancelled, -ENOMEM.
+ */
+int nursery_call_spawn(struct nursery_file *file, const char *name, const u64 *args,
+		       unsigned int nr_args, u64 cookie, u64 *id)
+{
+	struct nursery *provider;
+	struct nursery_op *op;
+	int err;
+
+	do {
+		op = get_provider(name, nr_args);
+		if (IS_ERR(op))
+			return PTR_ERR(op);
+		provider = op->nursery;
+		err = spawn_call(file, op, name, args, cookie, id);
+		if (err)
+			atomic_dec(&op->pending);
+		nursery_uncount(provider, 1);
+	} while (err == -EAGAIN);
+	return err;
 }
 
 /* The call that a child is one half of, or NULL. Context: c->nursery->lock held. */

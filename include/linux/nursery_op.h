@@ -25,7 +25,12 @@ struct page;
  *	the one with the fewest calls pending.
  * @usage: its arguments in words, for example "SRC,DST,LEN"; NULL: none
  * @nr_args: how many arguments it needs, at most %NURSERY_OP_ARGS
- * @run: does it; an errno from it is the call's result
+ * @data_size: of struct nursery_call.data, in bytes
+ * @executor: where a call is run first; NULL: on that of the nursery, where it is also run
+ *	after it has parked. With &nursery_executor_inline it begins in the context of the
+ *	caller, whose other system calls on the same file wait meanwhile: for one that
+ *	just starts hardware, and parks
+ * @run: does it; an errno from it is the call's result, or %NURSERY_PARK
  *
  * The operation must live as long as the nursery that it is registered with.
  */
@@ -33,6 +38,8 @@ struct nursery_op {
 	const char		*name;
 	const char		*usage;
 	unsigned int		nr_args;
+	size_t			data_size;
+	const struct nursery_executor	*executor;
 	int			(*run)(struct nursery_call *call);
 	/* private: */
 	struct nursery		*nursery;
@@ -49,12 +56,15 @@ struct nursery_op {
  * @op: which operation
  * @args: the caller's arguments; as many as @op->nr_args were given
  * @value: a number to hand back with the result, for @op->run to set
+ * @data: memory for @op->run, of @op->data_size, zeroed at first: what it is to know when it
+ *	has parked. Freed when the call has finished
  */
 struct nursery_call {
 	struct nursery_child	child;
 	struct nursery_op	*op;
 	u64			args[NURSERY_OP_ARGS];
 	u64			value;
+	void			*data;
 	/* private: */
 	struct nursery_child	user;		/* the same call in the caller's nursery */
 	struct nursery_cancel_handler on_cancel;
