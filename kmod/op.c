@@ -100,8 +100,8 @@ EXPORT_SYMBOL_GPL(nursery_call_buffer);
  * @len: in bytes
  *
  * Many of them follow one another in memory. They are there until the call has finished; who
- * needs them for longer, such as for a mapping that may have to go to quarantine, holds
- * each by get_page().
+ * needs them for longer holds each by get_page(). nursery_dma_map_pages() does so if
+ * it has to.
  *
  * Context: Any, until the call has finished.
  * Return: an array of them, or ERR_PTR: -EINVAL @offset is in a page; else as

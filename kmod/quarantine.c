@@ -70,6 +70,8 @@ bool nursery_withhold(struct nursery *n, struct nursery_withheld *w, struct nurs
 {
 	if (is_buffer(r) || (w->first && r->type->flags & NURSERY_RESOURCE_BACKING)) {
 		trace_nursery_withhold(n, r);
+		if (r->type->withhold)
+			r->type->withhold(r);
 		r->next = NULL;
 		*w->last = r;
 		w->last = &r->next;

@@ -82,6 +82,9 @@ struct nursery_dma *nursery_dma_map_table(struct nursery *n, struct device *dev,
 					  struct sg_table *sgt, enum dma_data_direction dir);
 int nursery_dma_map_sgtable(struct nursery *n, struct device *dev, struct sg_table *sgt,
 			    enum dma_data_direction dir);
+struct nursery_dma *nursery_dma_map_pages(struct nursery *n, struct device *dev,
+					  struct page **pages, unsigned int nr,
+					  enum dma_data_direction dir);
 struct nursery_dma *nursery_dma_map_user(struct nursery *n, struct device *dev,
 					 void __user *addr, size_t size,
 					 enum dma_data_direction dir);

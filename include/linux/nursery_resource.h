@@ -34,6 +34,8 @@ struct nursery_resource;
  * @name: for traces and listings
  * @release: called once for each, after the join and before nursery_join() returns,
  *	in process context; it may sleep, and may free the resource
+ * @withhold: or NULL; called before nursery_join() returns if the resource is withheld, in
+ *	process context: to keep what it needs until @release, which may be long after
  * @drop: or NULL; called in place of @release if buffers that were acquired later are
  *	withheld: to give up the resource itself, and what it stands for not even later
  * @flags: %NURSERY_RESOURCE_DMA, %NURSERY_RESOURCE_BACKING; 0: released in any case
@@ -43,6 +45,7 @@ struct nursery_resource;
 struct nursery_resource_type {
 	const char	*name;
 	void		(*release)(struct nursery_resource *r);
+	void		(*withhold)(struct nursery_resource *r);
 	void		(*drop)(struct nursery_resource *r);
 	unsigned int	flags;
 };

@@ -4,6 +4,7 @@
  * selftests/nursery/kinds.c.
  */
 #include <linux/dma-mapping.h>
+#include <linux/mm.h>
 #include <linux/prandom.h>
 #include <linux/slab.h>
 
@@ -264,6 +265,68 @@ static void sync_of_every_kind(struct kunit *test)
 	}
 }
 
+static int cannot_stop(struct nursery *n, void *data)
+{
+	return -EIO;
+}
+
+/* How many of the pages have so many references? */
+static unsigned int nr_held(struct kind_material *m, int refs)
+{
+	unsigned int i, nr = 0;
+
+	for (i = 0; i < KIND_PAGES; i++)
+		nr += page_ref_count(m->pages[i]) == refs;
+	return nr;
+}
+
+/* The device may write to them after their owner has freed them. */
+static void i9_pages_are_held_in_quarantine(struct kunit *test)
+{
+	struct kind_material *m = test->priv;
+	struct nursery n;
+
+	nursery_init(&n, NULL);
+	nursery_set_quiesce(&n, cannot_stop, NULL);
+	KUNIT_EXPECT_FALSE(test, IS_ERR(nursery_dma_map_pages(&n, m->dev, m->pages, KIND_PAGES,
+							      DMA_FROM_DEVICE)));
+	/* While the nursery has them they are nobody else's affair. */
+	KUNIT_EXPECT_EQ(test, nr_held(m, 1), KIND_PAGES);
+	nursery_cancel(&n, -EIO);
+	KUNIT_EXPECT_EQ(test, nursery_join(&n), -EIO);
+	KUNIT_EXPECT_EQ(test, nr_held(m, 2), KIND_PAGES);
+	KUNIT_EXPECT_EQ(test, nursery_dma_release_quarantine(m->dev), 1ul);
+	KUNIT_EXPECT_EQ(test, nr_held(m, 1), KIND_PAGES);
+}
+
+/* Pages that follow one another are one segment. */
+static void pages_become_segments(struct kunit *test)
+{
+	struct kind_material *m = test->priv;
+	struct page *pages[KIND_PAGES + 1] = { };
+	struct nursery_dma *buf;
+	unsigned int i;
+
+	for (i = 0; i < KIND_PAGES; i++)
+		pages[i] = virt_to_page(m->memory + i * PAGE_SIZE);
+	pages[KIND_PAGES] = m->page;
+	scoped_nursery(n) {
+		buf = nursery_dma_map_pages(n, m->dev, pages, KIND_PAGES, DMA_TO_DEVICE);
+		KUNIT_EXPECT_FALSE(test, IS_ERR(buf));
+		if (!IS_ERR(buf)) {
+			KUNIT_EXPECT_EQ(test, buf->sgt->orig_nents, 1);
+			KUNIT_EXPECT_EQ(test, buf->size, KIND_SIZE);
+		}
+		buf = nursery_dma_map_pages(n, m->dev, pages + 1, KIND_PAGES, DMA_TO_DEVICE);
+		KUNIT_EXPECT_FALSE(test, IS_ERR(buf));
+		if (!IS_ERR(buf) && page_to_pfn(m->page) !=
+				    page_to_pfn(pages[KIND_PAGES - 1]) + 1)
+			KUNIT_EXPECT_EQ(test, buf->sgt->orig_nents, 2);
+		buf = nursery_dma_map_pages(n, m->dev, pages, 0, DMA_TO_DEVICE);
+		KUNIT_EXPECT_EQ(test, PTR_ERR_OR_ZERO(buf), -EINVAL);
+	}
+}
+
 static struct kunit_case cases[] = {
 	KUNIT_CASE(i2_buffers_of_every_kind_are_one_stack),
 	KUNIT_CASE(i2_any_mixture_is_one_stack),
@@ -274,6 +337,8 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(table_is_mapped_until_the_join),
 	KUNIT_CASE(i2_mapped_memory_of_the_same_nursery),
 	KUNIT_CASE(sync_of_every_kind),
+	KUNIT_CASE(i9_pages_are_held_in_quarantine),
+	KUNIT_CASE(pages_become_segments),
 	{ }
 };
 

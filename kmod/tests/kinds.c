@@ -41,6 +41,11 @@ static struct nursery_dma *table(struct nursery *n, struct kind_material *m)
 	return nursery_dma_map_table(n, m->dev, &m->table, m->dir);
 }
 
+static struct nursery_dma *pages(struct nursery *n, struct kind_material *m)
+{
+	return nursery_dma_map_pages(n, m->dev, m->others, KIND_PAGES, m->dir);
+}
+
 #if IS_ENABLED(CONFIG_DMA_SHARED_BUFFER)
 static struct nursery_dma *shareable(struct nursery *n, struct kind_material *m)
 {
@@ -91,6 +96,8 @@ const struct kind kinds[] = {
 	{ "page", page, PAGE_SIZE - 8, .streaming = true },
 	{ "sgtable", table, KIND_SIZE, .streaming = true, .in_segments = true, .no_cpu = true,
 	  .once = true },
+	{ "pages", pages, KIND_SIZE, .streaming = true, .in_segments = true, .no_cpu = true,
+	  .once = true },
 #if IS_ENABLED(CONFIG_DMA_SHARED_BUFFER)
 	{ "shareable", shareable, KIND_SIZE, .streaming = true, .in_segments = true,
 	  .zeroed = true },
@@ -112,9 +119,12 @@ void kind_material_exit(struct kunit *test)
 		put_exported(m->dmabuf);
 	dma_pool_destroy(m->pool);
 	sg_free_table(&m->table);
-	for (i = 0; i < KIND_PAGES; i++)
+	for (i = 0; i < KIND_PAGES; i++) {
 		if (m->pages[i])
 			__free_page(m->pages[i]);
+		if (m->others[i])
+			__free_page(m->others[i]);
+	}
 	if (m->page)
 		__free_page(m->page);
 	if (m->memory)
@@ -145,7 +155,8 @@ int kind_material_init(struct kunit *test)
 		return err;
 	for (i = 0; i < KIND_PAGES; i++) {
 		m->pages[i] = alloc_page(GFP_KERNEL | GFP_DMA32);
-		all &= !!m->pages[i];
+		m->others[i] = alloc_page(GFP_KERNEL | GFP_DMA32);
+		all &= m->pages[i] && m->others[i];
 	}
 	m->page = alloc_page(GFP_KERNEL | GFP_DMA32);
 	m->memory = alloc_pages_exact(KIND_SIZE, GFP_KERNEL | GFP_DMA32);

@@ -22,6 +22,7 @@ struct kind_material {
 	struct device		*dev;
 	struct page		*page;
 	struct page		*pages[KIND_PAGES];
+	struct page		*others[KIND_PAGES];
 	struct sg_table		table;		/* of @pages */
 	struct dma_pool		*pool;
 	void			*memory;	/* KIND_SIZE bytes */
