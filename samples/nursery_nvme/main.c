@@ -63,10 +63,11 @@ static int start(struct controller *ctrl)
 static int probe(struct pci_dev *pdev, const struct pci_device_id *id)
 {
 	struct nursery_params params = {
-		/* A call is short, then sleeps: where its queue is, and its interrupt. */
+		/* A call goes on where the interrupt was that ended its commands. */
 		.executor = nursery_executor_percpu,
 		.max_active = READER_CALLS,
-		.flags = NURSERY_SUPERVISE,	/* calls are strangers to one another */
+		/* Calls are strangers to one another, and under way while they are parked. */
+		.flags = NURSERY_SUPERVISE | NURSERY_KEEP_PLACES,
 	};
 	struct controller *ctrl;
 	int err, nr;

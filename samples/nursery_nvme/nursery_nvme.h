@@ -36,6 +36,7 @@ struct command {
 	bool aborting;			/* an Abort of it is under way; the same */
 	int result;
 	u32 *value;			/* where dword 0 of the completion goes, or NULL */
+	struct read *read;		/* what it is part of, or NULL */
 	struct command *aborts;		/* an Abort, of this one: it is no child */
 	struct nvme_command sqe;
 };
@@ -97,6 +98,7 @@ __le64 *command_list(struct command *cmd, dma_addr_t *addr);
 void command_issue(struct command *cmd);
 
 /* read.c */
+void read_command_over(struct read *read);
 int reader_register(struct controller *ctrl);
 
 #endif /* _NURSERY_NVME_H */

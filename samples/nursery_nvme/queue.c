@@ -50,6 +50,7 @@ static struct command *take_slot(struct queue *q, const struct nvme_command *sqe
 	} while (test_and_set_bit_lock(i, q->busy));
 	cmd = &q->commands[i];
 	cmd->value = NULL;
+	cmd->read = NULL;
 	cmd->aborts = NULL;
 	cmd->sqe = *sqe;
 	cmd->sqe.common.command_id = i;
@@ -64,7 +65,12 @@ static void free_slot(struct command *cmd)
 
 static void command_done(struct nursery_child *c)
 {
-	free_slot(container_of(c, struct command, child));
+	struct command *cmd = container_of(c, struct command, child);
+	struct read *read = cmd->read;
+
+	free_slot(cmd);
+	if (read)
+		read_command_over(read);
 }
 
 /**

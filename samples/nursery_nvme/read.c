@@ -8,7 +8,10 @@
  * command can write to it any more, whatever ended them. The file that the buffer
  * belongs to stays as long as the call does.
  *
- * Several calls run at a time, on several processors, and each uses the queue of its own.
+ * A call has no thread while the controller is at work. It begins in the context of its caller,
+ * issues the commands of its first piece, and parks. The last of them to end has it run
+ * again, by a worker where the interrupt was, which ends the piece and begins the next one.
+ * Several calls are under way at a time, and each uses the queue of its processor.
  */
 #include <linux/mm.h>
 #include <linux/scatterlist.h>
@@ -19,75 +22,16 @@
 #define TIMEOUT	(30 * NSEC_PER_SEC)
 #define GRACE	(NSEC_PER_SEC / 2)
 
-/* Some pages of a buffer, as a nursery owns them. */
-struct mapping {
-	struct page **pages;
-	unsigned int nr;
-	struct sg_table table;
-	struct scatterlist parts[];
+/* What a call has to know from one run to the next. */
+struct read {
+	struct nursery_call *call;
+	struct controller *ctrl;
+	struct page **pages;		/* what is left: where to ... */
+	u64 start, len;			/* ... and from, in bytes */
+	struct nursery piece;
+	u32 part;			/* in the piece, in bytes; 0: none has been begun */
+	atomic_t nr_waits;		/* its commands, and who issues them */
 };
-
-static void put_pages(void *data)
-{
-	struct mapping *map = data;
-
-	while (map->nr--)
-		put_page(map->pages[map->nr]);
-}
-
-static bool follows(struct page **page)
-{
-	return page_to_pfn(page[0]) == page_to_pfn(page[-1]) + 1;
-}
-
-/* The pages as parts, each of which is one piece of memory. */
-static void fill_table(struct mapping *map, unsigned int nr_parts)
-{
-	struct scatterlist *sg = map->parts;
-	unsigned int i;
-
-	sg_init_table(sg, nr_parts);
-	map->table.sgl = sg;
-	map->table.nents = nr_parts;
-	map->table.orig_nents = nr_parts;
-	for (i = 0; i < map->nr; i++) {
-		get_page(map->pages[i]);
-		if (i && follows(&map->pages[i]))
-			sg->length += PAGE_SIZE;
-		else
-			sg_set_page(i ? ++sg : sg, map->pages[i], PAGE_SIZE, 0);
-	}
-}
-
-/*
- * Map pages of a buffer for the controller to write to, until @n has been joined.
- *
- * The caller's file frees them also if the controller could not be stopped, so they are
- * held with the mapping. If that goes to quarantine they are lost, as a deferred
- * action is not run then; the table is memory of @n and stays with the mapping.
- */
-static struct sg_table *map_pages(struct nursery *n, struct device *dev, struct page **pages,
-				  unsigned int nr)
-{
-	unsigned int nr_parts = 1, i;
-	struct mapping *map;
-	int err;
-
-	for (i = 1; i < nr; i++)
-		nr_parts += !follows(&pages[i]);
-	map = nursery_kzalloc(n, struct_size(map, parts, nr_parts), GFP_KERNEL);
-	if (!map)
-		return ERR_PTR(-ENOMEM);
-	map->pages = pages;
-	map->nr = nr;
-	fill_table(map, nr_parts);
-	err = nursery_defer(n, put_pages, map);
-	if (err)
-		put_pages(map);
-	else
-		err = nursery_dma_map_sgtable(n, dev, &map->table, DMA_FROM_DEVICE);
-	return err ? ERR_PTR(err) : &map->table;
-}
 
 /* Tell a command where to write so many of the next pages: two, or one and a list. */
 static void set_pages(struct command *cmd, struct sg_dma_page_iter *page, unsigned int nr)
@@ -114,59 +58,86 @@ static void set_pages(struct command *cmd, struct sg_dma_page_iter *page, unsign
 	ptr->prp2 = cpu_to_le64(addr);
 }
 
-/* Read from the disk at @start. Each command is a child of @n: this does not wait. */
-static int issue_reads(struct nursery *n, struct controller *ctrl, struct sg_table *table,
-		       u64 start, u32 len)
+/* Each command is a child of the piece: this does not wait. */
+static int issue_commands(struct read *read, struct sg_table *table)
 {
+	struct controller *ctrl = read->ctrl;
 	struct nvme_command sqe = { };
 	struct sg_dma_page_iter page;
 	struct command *cmd;
+	u64 start = read->start;
+	u32 left = read->part, len;
 	struct queue *q;
-	u32 part;
 
 	sqe.rw.opcode = nvme_cmd_read;
 	sqe.rw.nsid = cpu_to_le32(NAMESPACE);
 	__sg_page_iter_start(&page.base, table->sgl, table->nents, 0);
-	for (; len; len -= part, start += part) {
-		part = min(len, ctrl->max_transfer);
+	for (; left; left -= len, start += len) {
+		len = min(left, ctrl->max_transfer);
 		sqe.rw.slba = cpu_to_le64(start >> ctrl->block_shift);
-		sqe.rw.length = cpu_to_le16((part >> ctrl->block_shift) - 1);
+		sqe.rw.length = cpu_to_le16((len >> ctrl->block_shift) - 1);
 		/* Of this processor; if it is another one in a moment, so be it. */
 		q = ctrl->queues[1 + raw_smp_processor_id() % (ctrl->nr_used - 1)];
-		cmd = command_begin(q, n, &sqe);
+		cmd = command_begin(q, &read->piece, &sqe);
 		if (IS_ERR(cmd))
 			return PTR_ERR(cmd);
-		set_pages(cmd, &page, DIV_ROUND_UP(part, PAGE_SIZE));
+		cmd->read = read;
+		atomic_inc(&read->nr_waits);
+		set_pages(cmd, &page, DIV_ROUND_UP(len, PAGE_SIZE));
 		command_issue(cmd);
 	}
 	return 0;
 }
 
-static int read_piece(struct nursery_call *call, struct controller *ctrl, struct page **pages,
-		      u64 start, u32 len)
+/* The last one has the call run again. Context: Any; the piece counts the command yet. */
+void read_command_over(struct read *read)
 {
-	struct sg_table *table;
-	int err, joined;
-
-	scoped_nursery(n, .name = "nvme read", .parent = &call->child, .timeout = TIMEOUT,
-		       .grace = GRACE, .result = &joined) {
-		nursery_set_quiesce(n, controller_quiesce, ctrl);
-		table = map_pages(n, &ctrl->pdev->dev, pages, DIV_ROUND_UP(len, PAGE_SIZE));
-		err = IS_ERR(table) ? PTR_ERR(table) : issue_reads(n, ctrl, table, start, len);
-		if (err)
-			nursery_cancel(n, err);
-	}
-	return joined;
+	if (atomic_dec_and_test(&read->nr_waits))
+		nursery_child_unpark(&read->call->child);
 }
 
-/* nvme-read-ADDRESS:OFFSET,START,LEN - from the disk to the caller's buffer */
-static int run_read(struct nursery_call *call)
+/* Return: false: it is over already, and the call is not told. */
+static bool begin_piece(struct read *read)
+{
+	struct controller *ctrl = read->ctrl;
+	struct nursery *n = &read->piece;
+	struct nursery_dma *buf;
+	int err;
+
+	nursery_init(n, (&(struct nursery_params) {
+		.name = "nvme read", .parent = &read->call->child, .timeout = TIMEOUT,
+		.grace = GRACE,
+	}));
+	nursery_set_quiesce(n, controller_quiesce, ctrl);
+	read->part = min(read->len, READER_COMMANDS * ctrl->max_transfer);
+	atomic_set(&read->nr_waits, 1);
+	buf = nursery_dma_map_pages(n, &ctrl->pdev->dev, read->pages,
+				    DIV_ROUND_UP(read->part, PAGE_SIZE), DMA_FROM_DEVICE);
+	err = IS_ERR(buf) ? PTR_ERR(buf) : issue_commands(read, buf->sgt);
+	if (err)
+		nursery_cancel(n, err);
+	return !atomic_dec_and_test(&read->nr_waits);
+}
+
+/* It is over, or the call has been cancelled: then this waits for it. */
+static int end_piece(struct read *read)
+{
+	int err = nursery_join(&read->piece);
+
+	if (err)
+		return err;
+	read->call->value += read->part;
+	read->pages += read->part / PAGE_SIZE;
+	read->start += read->part;
+	read->len -= read->part;
+	return 0;
+}
+
+static int check(struct read *read, struct nursery_call *call)
 {
 	struct controller *ctrl = container_of(call->op, struct controller, read);
 	u64 start = call->args[1], len = call->args[2];
 	struct page **pages = nursery_call_pages(call, call->args[0], len);
-	u64 most = READER_COMMANDS * ctrl->max_transfer, part;
-	int err = 0;
 
 	if (IS_ERR(pages))
 		return PTR_ERR(pages);
@@ -174,12 +145,23 @@ static int run_read(struct nursery_call *call)
 		return -EINVAL;
 	if (start > ctrl->size || len > ctrl->size - start)
 		return -ERANGE;
+	read->call = call;
+	read->ctrl = ctrl;
+	read->pages = pages;
+	read->start = start;
+	read->len = len;
+	return 0;
+}
 
-	for (; len && !err; len -= part, start += part, pages += part / PAGE_SIZE) {
-		part = min(len, most);
-		err = read_piece(call, ctrl, pages, start, part);
-		call->value += err ? 0 : part;
-	}
+/* nvme-read-ADDRESS:OFFSET,START,LEN - from the disk to the caller's buffer */
+static int run_read(struct nursery_call *call)
+{
+	struct read *read = call->data;
+	int err = read->part ? end_piece(read) : check(read, call);
+
+	for (; read->len && !err; err = end_piece(read))
+		if (begin_piece(read))
+			return NURSERY_PARK;
 	return err;
 }
 
@@ -202,6 +184,7 @@ int reader_register(struct controller *ctrl)
 	strreplace(ctrl->size_name, ':', '-');
 	ctrl->read = (struct nursery_op) {
 		.name = ctrl->read_name, .usage = "OFFSET,START,LEN (bytes)", .nr_args = 3,
+		.data_size = sizeof(struct read), .executor = nursery_executor_inline,
 		.run = run_read,
 	};
 	ctrl->tell_size = (struct nursery_op) { .name = ctrl->size_name, .run = run_size };
