@@ -133,8 +133,6 @@ void nursery_child_park(struct nursery *n, struct nursery_child *c)
 	trace_nursery_child_park(n, c);
 	if (unlikely(child_is_shielded(c)))
 		nursery_shield_end(c);
-	if (unlikely(c->opened))
-		nursery_tree_park(n, c);
 	raw_spin_lock_irq(&n->lock);
 	nursery_drop_handlers(c);
 	nursery_wait_for_handlers(n, c);

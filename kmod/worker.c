@@ -512,6 +512,9 @@ static __always_inline struct nursery_child *run_one(struct nursery *n, struct n
 
 	if (unlikely(w->end && time_after(jiffies, w->end)))
 		give_back(n, w);
+	/* As long as it is shown: in between a cancel of it would find neither. */
+	if (unlikely(result == NURSERY_PARK && c->opened))
+		nursery_tree_park(n, c);
 	next = step(n, w);
 	if (unlikely(result == NURSERY_PARK)) {
 		nursery_child_park(n, c);
