@@ -38,7 +38,7 @@ describe_machine()
 		intel_iommu=on iommu.passthrough=0 iommu.strict=1
 		# a kernel without memory-mapped configuration does not ask the firmware for slots
 		pcie_ports=native
-		# the timer works: a kernel that counts its ticks sees too few where the host is busy
+		# the timer works: who counts its ticks sees too few where the host is busy
 		no_timer_check
 		# what can be made to fail, where there is fault injection: not the
 		# allocations of checkers, which would turn themselves off
