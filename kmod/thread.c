@@ -308,13 +308,15 @@ static void keep(struct work_struct *work)
 
 	raw_spin_lock_irq(&t->lock);
 	while (t->wanted) {
+		/* Before it is there: it may have blocked, and another one be wanted, after that. */
+		WRITE_ONCE(t->wanted, t->wanted - 1);
 		raw_spin_unlock_irq(&t->lock);
 		failed = make_thread(t);
 		raw_spin_lock_irq(&t->lock);
-		if (failed)
+		if (failed) {
+			WRITE_ONCE(t->wanted, t->wanted + 1);
 			break;
-		if (t->wanted)
-			WRITE_ONCE(t->wanted, t->wanted - 1);
+		}
 		t->nr++;
 	}
 	raw_spin_unlock_irq(&t->lock);
