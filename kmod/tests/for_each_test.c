@@ -219,7 +219,7 @@ static void as_many_workers_as_asked_for(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, atomic_read(&m.here), 100);
 }
 
-/* Those before it are done, and who comes to one behind it waits for the error. */
+/* Those before it are done, but for who is late; who comes to one behind it waits for the error. */
 static int fail_at_100(struct nursery_child *c, unsigned long start, unsigned long end, void *ctx)
 {
 	atomic_inc((atomic_t *)ctx);
@@ -234,8 +234,8 @@ static void first_error_stops_the_rest(struct kunit *test)
 	atomic_t calls = ATOMIC_INIT(0);
 
 	KUNIT_EXPECT_EQ(test, nursery_for_each(&calls, 0, NR, &params, fail_at_100), -EIO);
-	/* Each of the others may have begun one when the error came. */
-	KUNIT_EXPECT_GE(test, atomic_read(&calls), 101);
+	/* Each of the others may have begun one when the error came, or not even one before it. */
+	KUNIT_EXPECT_GE(test, atomic_read(&calls), 98);
 	KUNIT_EXPECT_LE(test, atomic_read(&calls), 104);
 }
 
