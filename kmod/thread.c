@@ -308,7 +308,7 @@ static void keep(struct work_struct *work)
 
 	raw_spin_lock_irq(&t->lock);
 	while (t->wanted) {
-		/* Before it is there: it may have blocked, and another one be wanted, after that. */
+		/* Before it is there: by then it may have blocked, and another one be wanted. */
 		WRITE_ONCE(t->wanted, t->wanted - 1);
 		raw_spin_unlock_irq(&t->lock);
 		failed = make_thread(t);
