@@ -156,7 +156,7 @@ struct nursery_queue {
 	struct llist_node	*first;		/* runners that came one by one ... */
 	struct llist_node	**last;		/* ... in order */
 	struct list_head	lent;		/* waits for a thread; a caller's: an item */
-	struct nursery_lane	lane;		/* of a caller's */
+	struct nursery_lane	lane;		/* that one: of executors of callers */
 };
 
 /**
