@@ -109,15 +109,18 @@ static bool ended_without_provider(const struct nursery_record *r)
 TEST_F(parked, provider_goes)
 {
 	struct nursery_record r[NR];
-	int fd, i;
+	int failed = 0, fd, i;
 
 	for (i = 0; i < NR; i++)
 		ASSERT_EQ(0, spawn(self->fd, NULL, 0, "park", 0));
 	ASSERT_EQ(0, shell("rmmod " MODULE));
 	ASSERT_EQ(NR, read_records(self->fd, r, NR, SOON_MS));
-	EXPECT_EQ(-ENODEV, r[0].result);
-	for (i = 1; i < NR; i++)
+	for (i = 0; i < NR; i++) {
 		EXPECT_TRUE(ended_without_provider(&r[i]));
+		failed += r[i].result == -ENODEV;
+	}
+	/* The first that failed has cancelled the others, which may tell of their end before it. */
+	EXPECT_LE(1, failed);
 	fd = open_nursery(0);
 	EXPECT_EQ(-ENOENT, spawn(fd, NULL, 0, "park", 0));
 	close(fd);
